@@ -1,0 +1,64 @@
+"""pytest-replicalag: find read-after-write bugs without real replicas.
+
+The public names are below; see the `replica_lag` marker and fixture for the rest. They are loaded
+when they are first asked for, so that a test run that needs none of them loads no database driver.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_replicalag.clients import MongoClient, wrap
+    from pytest_replicalag.control import Member, ReplicaLag
+    from pytest_replicalag.durations import Duration
+    from pytest_replicalag.errors import (
+        ClockError,
+        EndlessWaitError,
+        NotWrappableError,
+        ReplicaLagError,
+        SettingError,
+        UnknownMemberError,
+        UnsupportedFeatureError,
+    )
+    from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+
+__all__ = [
+    "CallSite",
+    "ClockError",
+    "Duration",
+    "EndlessWaitError",
+    "Member",
+    "MissedWrite",
+    "MongoClient",
+    "NotWrappableError",
+    "ReplicaLag",
+    "ReplicaLagError",
+    "SettingError",
+    "StaleRead",
+    "UnknownMemberError",
+    "UnsupportedFeatureError",
+    "__version__",
+    "wrap",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CallSite": "records",
+    "Duration": "durations",
+    "Member": "control",
+    "MissedWrite": "records",
+    "MongoClient": "clients",
+    "ReplicaLag": "control",
+    "StaleRead": "records",
+    "wrap": "clients",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+    return getattr(home, name)

@@ -1,0 +1,85 @@
+"""Finds the line of the user's code that made an operation.
+
+The call site is the innermost frame in the project under test: not in this package, a database
+driver or ODM, pytest, the standard library or site-packages; where nothing else is on the stack,
+the innermost frame of an installed package that is not one of these.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType
+from typing import Final, NamedTuple
+
+__all__ = ["Caller", "caller", "is_driver", "is_project"]
+
+_HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STANDARD: Final = tuple(
+    os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")
+)
+_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+DRIVERS: Final = frozenset({"bson", "gridfs", "mongomock", "mongomock_ng", "motor", "pymongo"})
+_TOOLS: Final = DRIVERS | {"_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "xdist"}
+
+_PROJECT, _PACKAGE, _SKIPPED = range(3)
+
+_kinds: dict[str, int] = {}
+
+
+class Caller(NamedTuple):
+    """A place in the running code; cheap to take on every write.
+
+    Attributes:
+        code: The code object of the frame.
+        line: The line it was at.
+    """
+
+    code: CodeType
+    line: int
+
+
+def caller() -> Caller:
+    """The place in the user's code that the current operation comes from."""
+    frame: FrameType | None = sys._getframe(1)
+    fallback: FrameType | None = None
+    outermost = frame
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        kind = _kinds.get(filename)
+        if kind is None:
+            kind = _kinds[filename] = _kind_of(filename)
+        if kind == _PROJECT:
+            return Caller(frame.f_code, frame.f_lineno)
+        if kind == _PACKAGE and fallback is None:
+            fallback = frame
+        outermost, frame = frame, frame.f_back
+    found = fallback or outermost
+    assert found is not None
+    return Caller(found.f_code, found.f_lineno)
+
+
+def is_project(filename: str) -> bool:
+    """Whether a file belongs to the project under test."""
+    return _kind_of(filename) == _PROJECT
+
+
+def is_driver(module: str) -> bool:
+    """Whether a module is part of a database driver or of a stand-in for one."""
+    return module.partition(".")[0] in DRIVERS
+
+
+def _kind_of(filename: str) -> int:
+    if filename.startswith("<"):
+        return _PROJECT if filename.startswith("<doctest") else _SKIPPED
+    path = os.path.abspath(filename)
+    if path.startswith(_HERE):
+        return _SKIPPED
+    for folder in _INSTALLED:
+        _, found, inside = path.rpartition(folder)
+        if found:
+            package = inside.partition(os.sep)[0].removesuffix(".py")
+            return _SKIPPED if package in _TOOLS else _PACKAGE
+    return _SKIPPED if os.path.realpath(path).startswith(_STANDARD) else _PROJECT

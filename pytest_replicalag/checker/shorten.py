@@ -1,0 +1,107 @@
+"""Values of a database as short text that is the same in every run.
+
+What differs between two runs of the same test is not shown: object ids that this process made and
+random UUIDs are numbered in the order in which they appear, and dates of the run itself are `now`.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from bson import ObjectId
+
+__all__ = ["Shortener"]
+
+_WIDTH: Final = 40
+_OURS: Final = ObjectId().binary[4:9]
+"""The five bytes that mark the object ids of this process."""
+
+
+class Shortener:
+    """Shortens the values of one test.
+
+    Args:
+        started: When the test began, in UTC; dates since then are shown as `now`.
+    """
+
+    def __init__(self, started: datetime | None = None) -> None:
+        self._started = (started or datetime.now(timezone.utc)) - timedelta(seconds=1)
+        self._numbers: dict[tuple[str, Any], int] = {}
+
+    def value(self, value: Any, width: int = _WIDTH) -> str:
+        """A value in about `width` characters; `_id` first, and as much more as fits."""
+        if isinstance(value, Mapping):
+            return self._document(value, width)
+        if isinstance(value, (list, tuple)):
+            return self._list(value, width)
+        return _cut(self._scalar(value), width)
+
+    def arguments(self, arguments: Iterable[Any], width: int = _WIDTH) -> str:
+        """The arguments of a call, separated by commas."""
+        return ", ".join(self.value(argument, width) for argument in arguments)
+
+    def _document(self, document: Mapping[Any, Any], width: int) -> str:
+        keys = sorted(document, key=lambda key: key != "_id")
+        parts: list[str] = []
+        left = width - 2
+        for key in keys:
+            part = f'"{key}": {self.value(document[key], max(left - len(str(key)) - 4, 12))}'
+            if parts and len(part) > left:
+                parts.append("…")
+                break
+            parts.append(part)
+            left -= len(part) + 2
+        return "{" + ", ".join(parts) + "}"
+
+    def _list(self, values: Any, width: int) -> str:
+        parts: list[str] = []
+        left = width - 2
+        for value in values:
+            part = self.value(value, max(left, 12))
+            if parts and len(part) > left:
+                rest = len(values) - len(parts)
+                parts.append(f"… {rest} more")
+                break
+            parts.append(part)
+            left -= len(part) + 2
+        return "[" + ", ".join(parts) + "]"
+
+    def _scalar(self, value: Any) -> str:
+        if isinstance(value, str):
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        if isinstance(value, ObjectId):
+            if value.binary[4:9] == _OURS:
+                return f"ObjectId(#{self._number('ObjectId', value)})"
+            return f"ObjectId({str(value)!r})"
+        if isinstance(value, uuid.UUID):
+            if value.version == 4:
+                return f"UUID(#{self._number('UUID', value)})"
+            return f"UUID({str(value)!r})"
+        if isinstance(value, datetime):
+            return self._date(value)
+        if isinstance(value, re.Pattern):
+            return f"/{value.pattern}/"
+        if isinstance(value, (bool, int, float, bytes)) or value is None:
+            return repr(value)
+        # Objects whose repr tells their address would differ in every run.
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+    def _date(self, value: datetime) -> str:
+        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        if aware >= self._started and aware <= datetime.now(timezone.utc) + timedelta(seconds=1):
+            return "now"
+        return value.isoformat(sep=" ")
+
+    def _number(self, kind: str, value: Any) -> int:
+        count = sum(1 for known, _ in self._numbers if known == kind)
+        return self._numbers.setdefault((kind, value), count + 1)
+
+
+def _cut(text: str, width: int) -> str:
+    if len(text) <= max(width, 8):
+        return text
+    return text[: max(width, 8) - 2] + ("…" + text[-1] if text[-1] in "\"')" else "…")

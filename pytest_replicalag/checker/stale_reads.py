@@ -1,0 +1,127 @@
+"""From an observation to a finding: which guarantee broke, and what would mend it.
+
+Terry et al., Session Guarantees for Weakly Consistent Replicated Data (1994); MongoDB manual,
+Causal Consistency and Read and Write Concerns.
+"""
+
+from __future__ import annotations
+
+from pytest_replicalag.call_sites import Caller
+from pytest_replicalag.checker.shorten import Shortener
+from pytest_replicalag.durations import Duration
+from pytest_replicalag.records import CallSite, MissedWrite, Observation, Read, StaleRead, Write
+
+__all__ = ["MONOTONIC_READS", "READ_YOUR_WRITES", "judge"]
+
+READ_YOUR_WRITES = "read your writes"
+MONOTONIC_READS = "monotonic reads"
+
+_RETURNING = {
+    "insert_one": "use the document that was inserted",
+    "update_one": "use find_one_and_update(return_document=AFTER) and the document it returns",
+    "replace_one": "use find_one_and_replace(return_document=AFTER) and the document it returns",
+    "find_one_and_update": "use the document that find_one_and_update returns",
+    "find_one_and_replace": "use the document that find_one_and_replace returns",
+    "find_one_and_delete": "use the document that find_one_and_delete returns",
+}
+
+
+def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
+    """What a stale read means.
+
+    Args:
+        test: The test's node id.
+        observation: The read, its result and the writes it missed.
+        shorten: Shortens the test's values.
+    """
+    read = observation.read
+    guarantees = _guarantees(observation)
+    return StaleRead(
+        test=test,
+        operation=read.operation,
+        namespace=read.namespace,
+        text=f"{read.namespace}.{read.operation}({shorten.arguments(read.arguments)})",
+        call_site=_call_site(read.caller),
+        read_preference=read.read_preference,
+        read_concern=read.read_concern,
+        member=observation.member,
+        behind=observation.behind,
+        is_paused=observation.is_paused,
+        result=shorten.value(observation.result),
+        fresh_result=shorten.value(observation.fresh_result),
+        missed=tuple(
+            _missed(write, Duration.of_us(age_us), read, shorten)
+            for _, age_us, write in observation.missed
+        ),
+        missed_count=observation.missed_count,
+        guarantees=guarantees,
+        fixes=_fixes(observation),
+    )
+
+
+def _call_site(caller: Caller) -> CallSite:
+    code, line = caller
+    return CallSite(path=code.co_filename, line=line, function=code.co_name)
+
+
+def _missed(write: Write | None, age: Duration, read: Read, shorten: Shortener) -> MissedWrite:
+    if write is None:
+        return MissedWrite(
+            operation="expire",
+            namespace=read.namespace,
+            text="the TTL monitor's delete of an expired document",
+            call_site=None,
+            age=age,
+        )
+    where = "" if write.namespace == read.namespace else f"{write.namespace}."
+    return MissedWrite(
+        operation=write.operation,
+        namespace=write.namespace,
+        text=f"{where}{write.operation}({shorten.arguments(write.arguments)})",
+        call_site=None if write.caller is None else _call_site(write.caller),
+        age=age,
+    )
+
+
+def _guarantees(observation: Observation) -> tuple[str, ...]:
+    """The guarantees that broke for the read's client.
+
+    The client is the read's explicit session; without one it is the test, which made all writes.
+    """
+    guarantees = []
+    session = observation.read.session
+    own = (
+        write is not None and session in (0, write.session) for _, _, write in observation.missed
+    )
+    if any(own):
+        guarantees.append(READ_YOUR_WRITES)
+    if observation.seen >= observation.missed_from:
+        guarantees.append(MONOTONIC_READS)
+    return tuple(guarantees)
+
+
+def _fixes(observation: Observation) -> tuple[str, ...]:
+    """What would have made this read fresh, the simplest first."""
+    read = observation.read
+    if observation.member == "primary":
+        return (
+            "read it with read concern local, or write with w: majority and let it be acknowledged",
+        )
+    fixes = ["read it from the primary (read preference primary)"]
+    if read.session == 0:
+        fixes.append("use one causally consistent session for both")
+    else:
+        fixes.append("make the writes in this session too, causally consistent")
+    if read.read_concern != "majority" and not observation.is_paused:
+        fixes.append(f"write with w: {observation.members}, so that every member has it")
+    if (advice := _return_the_document(observation)) is not None:
+        fixes.append(advice)
+    return tuple(fixes)
+
+
+def _return_the_document(observation: Observation) -> str | None:
+    """Advice not to read at all, where the read only fetches what one write made."""
+    if observation.read.operation != "find_one" or observation.missed_count != 1:
+        return None
+    [(_, _, write)] = observation.missed
+    return None if write is None else _RETURNING.get(write.operation)

@@ -1,0 +1,199 @@
+"""What the `replica_lag` fixture gives a test: a view of the simulated set, and control over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pytest_replicalag.clients import wrap
+from pytest_replicalag.durations import ZERO, Duration, as_duration
+from pytest_replicalag.errors import ClockError, SettingError, UnknownMemberError
+from pytest_replicalag.records import StaleRead
+from pytest_replicalag.replicaset.member import PRIMARY
+from pytest_replicalag.replicaset.member import Member as ModelMember
+from pytest_replicalag.replicaset.optime import OpTime
+from pytest_replicalag.settings import Off, parse_lags
+from pytest_replicalag.simulation import Simulation, governor
+
+__all__ = ["Member", "ReplicaLag"]
+
+_Client = TypeVar("_Client")
+
+
+class Member:
+    """One member of the simulated replica set, as it is at the moment of asking."""
+
+    def __init__(self, simulation: Simulation, member: ModelMember) -> None:
+        self._simulation = simulation
+        self._member = member
+
+    @property
+    def name(self) -> str:
+        """`primary`, `secondary-1`, …."""
+        return self._member.name
+
+    @property
+    def lag(self) -> Duration:
+        """How long it takes to apply a write; of a range, the longest."""
+        return self._member.lag.high
+
+    @property
+    def optime(self) -> OpTime:
+        """The optime of the newest write that it has applied."""
+        with governor.lock:
+            replica_set = self._simulation.replica_set
+            return replica_set.oplog.optime(replica_set.applied(self._member))
+
+    @property
+    def behind(self) -> Duration:
+        """How long ago the primary's state was what this member shows; zero if it has all."""
+        with governor.lock:
+            return self._simulation.replica_set.behind(self._member)
+
+    @property
+    def paused(self) -> bool:
+        """Whether its replication is stopped."""
+        return self._member.paused
+
+    def __repr__(self) -> str:
+        state = "paused, " if self.paused else ""
+        return f"<{self.name}: {state}lag {self.lag}, {self.behind} behind, optime {self.optime}>"
+
+
+class ReplicaLag:
+    """The running test's simulated replica set.
+
+    With lag off it is a set without lag that no client uses, so that a test runs either way.
+
+    Attributes:
+        enabled: Whether the test runs with lag.
+    """
+
+    def __init__(self, simulation: Simulation, *, enabled: bool) -> None:
+        self._simulation = simulation
+        self.enabled = enabled
+
+    @property
+    def lag(self) -> Duration:
+        """The lag that the test was started with: the longest, if there are several."""
+        lags = self._simulation.settings.lags
+        return max((lag.high for lag in lags), default=ZERO)
+
+    def wrap(self, client: _Client) -> _Client:
+        """A client of the simulated set; see `pytest_replicalag.wrap`."""
+        return wrap(client)
+
+    # -- time ------------------------------------------------------------------------------
+
+    def now(self) -> Duration:
+        """Simulated time since the test's call phase began; on the wall clock, real time."""
+        return Duration.of_us(self._simulation.replica_set.clock.now_us)
+
+    def advance(self, duration: str | timedelta) -> None:
+        """Let simulated time pass; costs no real time.
+
+        Args:
+            duration: Such as `"50ms"`, or a `timedelta`.
+
+        Raises:
+            ClockError: The duration is negative or endless, or the test runs on the wall clock.
+            ValueError: It is no duration.
+        """
+        if isinstance(duration, timedelta) and duration < ZERO:
+            raise ClockError(f"simulated time cannot go back: advance({duration!r})")
+        if isinstance(duration, str) and duration.strip().startswith("-"):
+            raise ClockError(f"simulated time cannot go back: advance({duration!r})")
+        length = as_duration(duration)
+        if length.is_forever:
+            raise ClockError("simulated time cannot advance by inf; use catch_up(), or a duration")
+        with governor.lock:
+            self._simulation.replica_set.clock.advance(length.us)
+
+    # -- members ---------------------------------------------------------------------------
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, the primary first."""
+        members = self._simulation.replica_set.members
+        return tuple(Member(self._simulation, member) for member in members)
+
+    @property
+    def primary(self) -> Member:
+        """The primary."""
+        return self.members[0]
+
+    @property
+    def secondaries(self) -> tuple[Member, ...]:
+        """The secondaries, by name."""
+        return self.members[1:]
+
+    def pause(self, member: str | Member | None = None) -> None:
+        """Stop replication on one secondary, or on all.
+
+        Raises:
+            UnknownMemberError: No secondary has that name.
+        """
+        with governor.lock:
+            self._simulation.replica_set.pause(self._names(member))
+
+    def resume(self, member: str | Member | None = None) -> None:
+        """Let replication go on; what is overdue is applied at once.
+
+        Raises:
+            UnknownMemberError: No secondary has that name.
+        """
+        with governor.lock:
+            self._simulation.replica_set.resume(self._names(member))
+
+    def catch_up(self, member: str | Member | None = None) -> None:
+        """Let one secondary, or all, apply every write there is, paused or not.
+
+        Raises:
+            UnknownMemberError: No secondary has that name.
+        """
+        with governor.lock:
+            self._simulation.replica_set.catch_up(self._names(member))
+
+    def set_lag(self, lag: str | timedelta, member: str | Member | None = None) -> None:
+        """Change the lag of one secondary, or of all.
+
+        Args:
+            lag: Such as `"1s"`, `"50ms..400ms"`, `"inf"` or `"0"`.
+            member: A secondary; all of them if it is None.
+
+        Raises:
+            UnknownMemberError: No secondary has that name.
+            SettingError: The lag is not one.
+        """
+        try:
+            lags: Any = parse_lags(lag)
+        except (TypeError, ValueError) as error:
+            raise SettingError("set_lag", lag, str(error)) from None
+        if lags is Off.OFF or len(lags) != 1:
+            raise SettingError("set_lag", lag, f"{lag!r} is not one lag; write one, such as 1s")
+        with governor.lock:
+            self._simulation.replica_set.set_lag(lags[0], self._names(member))
+
+    def _names(self, member: str | Member | None) -> Sequence[str]:
+        names = [secondary.name for secondary in self._simulation.replica_set.secondaries]
+        if member is None:
+            return names
+        name = member.name if isinstance(member, Member) else member
+        if name not in names:
+            if name == PRIMARY:
+                raise UnknownMemberError(name, names, "the primary does not replicate; ")
+            raise UnknownMemberError(name, names)
+        return [name]
+
+    # -- findings --------------------------------------------------------------------------
+
+    @property
+    def stale_reads(self) -> list[StaleRead]:
+        """The stale reads of the test so far, in order."""
+        return list(self._simulation.stale_reads)
+
+    def __repr__(self) -> str:
+        if not self.enabled:
+            return "<replica_lag: off>"
+        return f"<replica_lag: {self._simulation.settings}>"

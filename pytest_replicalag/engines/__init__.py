@@ -1,0 +1,1 @@
+"""Where the data lives, and how a read at an earlier optime is answered."""

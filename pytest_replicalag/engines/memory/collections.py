@@ -1,0 +1,319 @@
+"""mongomock's collections and databases on top of the live stores, or of the past.
+
+What runs is the library's own code. Three things are added: equality on `_id` goes straight to the
+document, an update works on copies, and each document written makes one oplog entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from bson import Int64, ObjectId
+
+from pytest_replicalag.engines.memory.library import Library
+from pytest_replicalag.engines.memory.past import PastCollection
+from pytest_replicalag.engines.memory.store import CollectionHistory
+from pytest_replicalag.engines.memory.versions import ABSENT
+
+__all__ = ["NO_KEY", "EngineClasses", "Matches", "direct_key", "engine_classes"]
+
+_DIRECT: Final = frozenset({ObjectId, str, int, Int64, float, bool, bytes, UUID})
+"""Types of `_id` for which equality in a filter is equality of keys in the store."""
+
+NO_KEY: Final = object()
+
+
+def direct_key(filter: Any) -> Any:
+    """The store's key if the filter asks for one `_id`, else `NO_KEY`."""
+    if not isinstance(filter, Mapping):
+        return NO_KEY
+    value = filter.get("_id", NO_KEY)
+    if type(value) is dict and len(value) == 1:
+        value = value.get("$eq", NO_KEY)
+    return value if type(value) in _DIRECT else NO_KEY
+
+
+class _Only:
+    """Stands in for a store while at most one of its documents can match."""
+
+    def __init__(self, store: Any, document: Any) -> None:
+        self._store = store
+        self.documents = () if document is ABSENT else (document,)
+        self.is_empty = not self.documents
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+class EngineCollection:
+    """Mixed into a library's `Collection`."""
+
+    _name: str
+    _db_store: Any
+    _only: _Only | None = None
+
+    @property
+    def _store(self) -> Any:
+        return self._only or self._db_store[self._name]
+
+    def _documents_for(self, filter: Any) -> Iterable[Any]:
+        """The documents that match, the library's way, but found by key where that is enough."""
+        key = direct_key(filter)
+        if key is not NO_KEY:
+            store = self._db_store[self._name]
+            document = store[key] if key in store else ABSENT
+            # Without a document, a further condition is left to the library, which may refuse it.
+            if document is not ABSENT or len(filter) == 1:
+                self._only = _Only(store, document)
+                try:
+                    return list(super()._iter_documents(filter))  # type: ignore[misc]
+                finally:
+                    self._only = None
+        matching: Iterable[Any] = super()._iter_documents(filter)  # type: ignore[misc]
+        return matching
+
+    def _iter_documents(self, filter: Any) -> Iterator[Any]:
+        return iter(self._documents_for(filter))
+
+
+class LiveCollection(EngineCollection):
+    """The primary's collection: it can be written."""
+
+    _updating: bool = False
+    _only_first: bool = False
+
+    def _iter_documents(self, filter: Any) -> Iterator[Any]:
+        documents = iter(self._documents_for(filter))
+        if not self._updating:
+            return documents
+        self._updating = False  # what follows in this update are checks of unique indexes
+        return self._writable(documents)
+
+    def _writable(self, documents: Iterator[Any]) -> Iterator[Any]:
+        """Copies to update in place of the stored documents, each made when its turn comes."""
+        store = self._db_store[self._name]
+        for document in documents:
+            key = document["_id"]
+            yield store.writable(document, self._hashdict(key) if isinstance(key, dict) else key)
+            if self._only_first:
+                return
+
+    def _write(self, write: Callable[[], Any]) -> Any:
+        """Run a write of documents, and log what it has changed even if it fails halfway."""
+        store: CollectionHistory = self._db_store[self._name]
+        if store.journal is None or store.is_writing:
+            return write()
+        store.begin_write()
+        try:
+            return write()
+        finally:
+            store.end_write()
+
+    def _insert(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        insert = super()._insert  # type: ignore[misc]
+        if not isinstance(data, Mapping):
+            return insert(data, *args, **kwargs)  # a list: each document comes here by itself
+        store: CollectionHistory = self._db_store[self._name]
+        if store.journal is None or store.is_writing:
+            return insert(data, *args, **kwargs)
+        store.begin_write()
+        try:
+            return insert(data, *args, **kwargs)
+        finally:
+            store.end_write()
+
+    def _update(self, spec: Any, document: Any, *args: Any, **kwargs: Any) -> Any:
+        update = super()._update  # type: ignore[misc]
+        if self._db_store[self._name].journal is None:
+            return update(spec, document, *args, **kwargs)
+        # mongomock-ng sorts, and updates, copies of its own, and stores them when it is done.
+        self._updating = not kwargs.get("sort")
+        self._only_first = not kwargs.get("multi")
+        try:
+            return self._write(lambda: update(spec, document, *args, **kwargs))
+        finally:
+            self._updating = False
+
+    def _delete(self, *args: Any, **kwargs: Any) -> Any:
+        delete = super()._delete  # type: ignore[misc]
+        return self._write(lambda: delete(*args, **kwargs))
+
+    def drop_indexes(self, *args: Any, **kwargs: Any) -> Any:
+        """Drop all indexes; the library does so behind its store's back."""
+        with self._store.changing_metadata():
+            return super().drop_indexes(*args, **kwargs)  # type: ignore[misc]
+
+    def bulk_write(self, requests: Any, *args: Any, **kwargs: Any) -> Any:
+        """The library's, also where it does not know the `sort` that pymongo hands over."""
+        if not self._bulk_takes_sort:
+            requests = [_WithoutSort(request) for request in requests]
+        return super().bulk_write(requests, *args, **kwargs)  # type: ignore[misc]
+
+    _bulk_takes_sort: bool
+    _hashdict: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutSort:
+    """A bulk operation for mongomock 4, which breaks on the `sort` of pymongo 4.11 and newer."""
+
+    request: Any
+
+    def _add_to_bulk(self, bulk: Any) -> None:
+        self.request._add_to_bulk(_SortRefused(bulk))
+
+
+class _SortRefused:
+    """The library's bulk builder; takes `sort` where it is None and refuses it otherwise."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+
+    def __getattr__(self, name: str) -> Any:
+        add = getattr(self._builder, name)
+
+        def without_sort(*args: Any, sort: Any = None, **kwargs: Any) -> Any:
+            if sort is not None:
+                raise NotImplementedError(
+                    "The sort argument of UpdateOne and ReplaceOne is valid but has not been "
+                    "implemented in mongomock yet"
+                )
+            return add(*args, **kwargs)
+
+        return without_sort
+
+
+class Matches:
+    """What a filter said of each document, for a read that is evaluated at two positions.
+
+    Documents are never changed while a journal is attached, so one that both positions share is
+    asked about once. It holds for the first filter of a read, which is the read's own.
+    """
+
+    __slots__ = ("_known", "filter")
+
+    def __init__(self) -> None:
+        self.filter: Any = None
+        self._known: dict[int, tuple[Any, bool]] = {}
+
+    def select(self, documents: Iterable[Any], applies: Callable[[Any], bool]) -> Iterator[Any]:
+        """The documents that match, in their order."""
+        known = self._known
+        for document in documents:
+            # The document is kept with the answer, so that its id stays its own.
+            answer = known.get(id(document))
+            if answer is None:
+                answer = known[id(document)] = (document, applies(document))
+            if answer[1]:
+                yield document
+
+
+class PastEngineCollection(EngineCollection):
+    """A collection at an earlier position, or at the newest one for comparison.
+
+    Attributes:
+        matches: Shared by the two evaluations of one read; None where there is no second one.
+        copies: Whether results are copied, as they must be to be handed out.
+        raw: The stored documents behind the results, in order.
+    """
+
+    matches: Matches | None = None
+    copies: bool = True
+    raw: list[Any]
+    _asked: bool = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.raw = []
+
+    def _iter_documents(self, filter: Any) -> Iterator[Any]:
+        matches = self.matches
+        if matches is None or self._asked:
+            return iter(self._documents_for(filter))
+        self._asked = True
+        if matches.filter is None:
+            matches.filter = filter
+        if filter != matches.filter or direct_key(filter) is not NO_KEY:
+            return iter(self._documents_for(filter))
+        store: PastCollection = self._db_store[self._name]
+        if store.is_empty:
+            return iter(self._documents_for(filter))
+        return matches.select(store.documents, lambda document: self._applies(filter, document))
+
+    def _copy_only_fields(self, document: Any, *args: Any, **kwargs: Any) -> Any:
+        self.raw.append(document)
+        if self.copies:
+            return super()._copy_only_fields(document, *args, **kwargs)  # type: ignore[misc]
+        return document
+
+    def project(self, document: Any, *args: Any) -> Any:
+        """A stored document as this read returns it."""
+        return super()._copy_only_fields(document, *args)  # type: ignore[misc]
+
+    _applies: Any
+
+
+class EngineDatabase:
+    """Mixed into a library's `Database`: its collections are the engine's."""
+
+    _store: Any
+    _codec_options: Any
+    _collections: dict[str, Any]
+    _collection_class: Any
+
+    def get_collection(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """The engine's collection of that name; options are the front's business."""
+        return self.collection(name, self._codec_options)
+
+    def collection(self, name: str, codec_options: Any) -> Any:
+        """The same with codec options."""
+        return self._collection_class(
+            self, name=name, _db_store=self._store, codec_options=codec_options
+        )
+
+
+class EngineClient:
+    """Mixed into a library's `MongoClient`: its databases are the engine's."""
+
+    _store: Any
+    _codec_options: Any
+    _database_class: Any
+
+    def get_database(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """The engine's database of that name."""
+        return self._database_class(
+            self, name, _store=self._store[name], codec_options=self._codec_options
+        )
+
+
+@dataclass(frozen=True)
+class EngineClasses:
+    """The engine's classes for one library."""
+
+    live_client: Any
+    past_client: Any
+
+
+@cache
+def engine_classes(library: Library) -> EngineClasses:
+    """The engine's classes for `library`."""
+    applies = library._module("filtering").filter_applies
+    live = _classes(
+        library,
+        LiveCollection,
+        {"_bulk_takes_sort": library.bulk_takes_sort, "_hashdict": library.hashdict},
+    )
+    past = _classes(library, PastEngineCollection, {"_applies": staticmethod(applies)})
+    return EngineClasses(live, past)
+
+
+def _classes(library: Library, mixin: type, members: dict[str, Any]) -> Any:
+    collection = type("Collection", (mixin, library.collection), members)
+    database = type(
+        "Database", (EngineDatabase, library.database), {"_collection_class": collection}
+    )
+    return type("MongoClient", (EngineClient, library.client), {"_database_class": database})

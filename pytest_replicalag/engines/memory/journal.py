@@ -1,0 +1,67 @@
+"""Numbers the writes of a simulation and remembers what they replaced, until all members have them.
+
+One journal belongs to one simulation; the stores of all its clients share it, as the databases of
+one replica set share one oplog.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Any
+
+from pytest_replicalag.engines.memory.versions import VersionedMap
+from pytest_replicalag.replicaset.replica_set import ReplicaSet
+
+__all__ = ["Journal"]
+
+_PRUNE_FROM = 256
+
+
+class Journal:
+    """The undo log of one simulation.
+
+    Attributes:
+        write: What the front says of the operation that is writing now; None between operations.
+    """
+
+    __slots__ = ("_prune_at", "_replaced", "replica_set", "write")
+
+    def __init__(self, replica_set: ReplicaSet) -> None:
+        self.replica_set = replica_set
+        self.write: Any = None
+        self._replaced: deque[tuple[int, VersionedMap, Hashable]] = deque()
+        self._prune_at = _PRUNE_FROM
+
+    def replaced(self, versions: VersionedMap, key: Hashable, image: Any) -> int:
+        """Log one change: an oplog entry, and the image that it replaced.
+
+        Returns:
+            The entry's position.
+        """
+        replica_set = self.replica_set
+        position = replica_set.oplog.append(replica_set.clock.now_us, self.write)
+        versions.replaced(key, image, position)
+        self._replaced.append((position, versions, key))
+        if len(self._replaced) >= self._prune_at:
+            self.prune()
+        return position
+
+    def also_replaced(self, versions: VersionedMap, key: Hashable, image: Any) -> None:
+        """Add to the newest entry: another thing that the same change replaced."""
+        position = self.replica_set.oplog.last
+        versions.replaced(key, image, position)
+        self._replaced.append((position, versions, key))
+
+    def prune(self) -> None:
+        """Forget what every member has applied.
+
+        It is done when the log has doubled, so that its cost for each write does not grow.
+        """
+        horizon = self.replica_set.horizon()
+        replaced = self._replaced
+        while replaced and replaced[0][0] <= horizon:
+            _, versions, key = replaced.popleft()
+            versions.forget(key, horizon)
+        self.replica_set.oplog.forget(horizon)
+        self._prune_at = max(_PRUNE_FROM, 2 * len(replaced))

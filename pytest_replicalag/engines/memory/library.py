@@ -1,0 +1,100 @@
+"""What differs between mongomock and mongomock-ng, and what the engine takes from either.
+
+Both are imported only here and in the mongomock front, and only when a client of theirs is at hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from functools import cache, cached_property
+from types import ModuleType
+from typing import Any, Final
+
+__all__ = ["NAMES", "Library", "library_of"]
+
+NAMES: Final = ("mongomock", "mongomock_ng")
+"""The modules whose clients can be wrapped."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """mongomock, or a fork with the same structure.
+
+    Attributes:
+        name: The name of its module.
+    """
+
+    name: str
+
+    def _module(self, name: str) -> ModuleType:
+        return importlib.import_module(f"{self.name}.{name}")
+
+    @cached_property
+    def client(self) -> Any:
+        """Its `MongoClient`."""
+        return self._module("mongo_client").MongoClient
+
+    @cached_property
+    def database(self) -> Any:
+        """Its `Database`."""
+        return self._module("database").Database
+
+    @cached_property
+    def collection(self) -> Any:
+        """Its `Collection`."""
+        return self._module("collection").Collection
+
+    @cached_property
+    def cursor(self) -> Any:
+        """Its `Cursor`."""
+        return self._module("collection").Cursor
+
+    @cached_property
+    def store(self) -> ModuleType:
+        """Its module with `ServerStore`, `DatabaseStore` and `CollectionStore`."""
+        return self._module("store")
+
+    @cached_property
+    def aggregate(self) -> ModuleType:
+        """Its module of aggregation stages."""
+        return self._module("aggregate")
+
+    @cached_property
+    def hashdict(self) -> Any:
+        """What it keys documents by whose `_id` is a document."""
+        return self._module("helpers").hashdict
+
+    def refuse_session(self, session: object) -> None:
+        """Raise what the library raises for a session, unless it was told to ignore sessions.
+
+        Raises:
+            NotImplementedError: mongomock knows no sessions.
+            TypeError: mongomock-ng knows only its own.
+        """
+        if self.name == "mongomock":
+            reason = "Mongomock does not handle sessions yet"
+            self._module("not_implemented").raise_for_feature("session", reason)
+        else:
+            raise TypeError("session must be an instance of ClientSession")
+
+    @cached_property
+    def bulk_takes_sort(self) -> bool:
+        """Whether its bulk operations take the `sort` that pymongo 4.11 and newer hand over."""
+        builder = self._module("collection").BulkOperationBuilder
+        return "sort" in inspect.signature(builder.add_update).parameters
+
+
+@cache
+def _library(name: str) -> Library:
+    return Library(name)
+
+
+def library_of(client: object) -> Library | None:
+    """The library that a client is of, or None; loads nothing that is not loaded."""
+    for kind in type(client).__mro__:
+        root = kind.__module__.partition(".")[0]
+        if root in NAMES and kind.__name__ == "MongoClient":
+            return _library(root)
+    return None

@@ -1,0 +1,378 @@
+"""mongomock's stores, with history: they note what each write replaces while a journal is attached.
+
+While one is, no stored document is ever changed in place: an update gets a copy to work on, which
+takes the place of the original. So the original is the before-image, readers that hold it are
+undisturbed, and an update that changes nothing, or is undone by mongomock, leaves no trace.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+import bson
+from bson.errors import BSONError
+
+from pytest_replicalag.engines.memory.journal import Journal
+from pytest_replicalag.engines.memory.library import Library
+from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
+
+__all__ = ["INCARNATION", "METADATA", "Incarnation", "Metadata", "Record", "StoreClasses"]
+
+METADATA: Final = object()
+"""The key, among a collection's documents, under which its indexes and options have versions."""
+
+INCARNATION: Final = object()
+"""The key under which the contents that a drop replaced are kept."""
+
+_IMMUTABLE: Final = (str, int, float, bool, type(None), bytes, bson.ObjectId)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A document and its place in natural order.
+
+    Attributes:
+        number: Grows with each insert, as a storage engine's record id does.
+        document: Never changed while a journal is attached.
+    """
+
+    number: int
+    document: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a collection has besides documents."""
+
+    indexes: dict[str, Any] = field(default_factory=dict)
+    is_force_created: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """The contents of a collection that was dropped, with their own history."""
+
+    documents: dict[Hashable, Any]
+    numbers: dict[Hashable, int]
+    versions: VersionedMap
+    metadata: Metadata
+
+
+def copy_document(value: Any) -> Any:
+    """A deep copy of a stored value; plain dicts and lists the quick way."""
+    kind = type(value)
+    if kind is dict:
+        return {key: copy_document(item) for key, item in value.items()}
+    if kind is list:
+        return [copy_document(item) for item in value]
+    return value if kind in _IMMUTABLE else copy.deepcopy(value)
+
+
+def is_same(before: Any, after: Any) -> bool:
+    """Whether two documents are alike for MongoDB; Python also takes 1, 1.0 and True for alike."""
+    if before is after:
+        return True
+    if before != after:
+        return False
+    try:
+        return bool(bson.encode(before) == bson.encode(after))
+    except (BSONError, TypeError, ValueError, OverflowError):
+        # Values that MongoDB could not store either: count the update rather than lose it.
+        return False
+
+
+class CollectionHistory:
+    """Mixed into a library's `CollectionStore`.
+
+    Attributes:
+        numbers: The record number of each live document.
+        versions: The recent past of its documents, and of its metadata under `METADATA`.
+        incarnations: The contents that drops replaced, under `INCARNATION`.
+    """
+
+    _documents: OrderedDict[Hashable, Any]
+    indexes: dict[str, Any]
+    name: str
+    _ttl_indexes: dict[str, Any]
+    _is_force_created: bool
+
+    def begin_history(self, server: ServerHistory) -> None:
+        """Start with the documents there are; they are old data that every member has."""
+        self._server = server
+        self._batch: dict[Hashable, Any] | None = None
+        self.numbers: dict[Hashable, int] = {
+            key: number for number, key in enumerate(self._documents)
+        }
+        self._next_number = len(self._documents)
+        self.forget_history()
+
+    def forget_history(self) -> None:
+        """The past is over: every member has everything."""
+        self.versions = VersionedMap()
+        self.incarnations = VersionedMap()
+
+    @property
+    def journal(self) -> Journal | None:
+        """Who logs writes now, if a simulation runs."""
+        return self._server.journal
+
+    @property
+    def metadata(self) -> Metadata:
+        """Indexes and options as they are now; the copy does not change with them."""
+        options = getattr(self, "options", {})
+        return Metadata(dict(self.indexes), self._is_force_created, dict(options))
+
+    # -- what mongomock calls --------------------------------------------------------------
+
+    def __contains__(self, key: Hashable) -> bool:
+        if self._ttl_indexes:
+            self._remove_expired_documents()
+        return key in self._documents
+
+    def __getitem__(self, key: Hashable) -> Any:
+        if self._ttl_indexes:
+            self._remove_expired_documents()
+        return self._documents[key]
+
+    def __setitem__(self, key: Hashable, document: Any) -> None:
+        numbers = self.numbers
+        batch = self._batch
+        if batch is not None:
+            if key not in batch:
+                batch[key] = self._record(key)
+            if key not in numbers:
+                numbers[key] = self._next_number
+                self._next_number += 1
+            self._documents[key] = document
+            return
+        replaced = self._record(key) if self._server.journal is not None else None
+        if key not in numbers:
+            numbers[key] = self._next_number
+            self._next_number += 1
+        self._documents[key] = document
+        if replaced is not None:
+            self._log(key, replaced)
+
+    def __delitem__(self, key: Hashable) -> None:
+        replaced = self._record(key)
+        del self._documents[key]
+        self.numbers.pop(key, None)
+        if self._batch is not None:
+            self._batch.setdefault(key, replaced)
+        elif self._server.journal is not None:
+            self._log(key, replaced)
+
+    def drop(self) -> None:
+        """Empty the collection. What it held is set aside whole, so this does not cost its size."""
+        journal = self._server.journal
+        if journal is not None and self.is_created:  # type: ignore[attr-defined]
+            held = Incarnation(self._documents, self.numbers, self.versions, self.metadata)
+            journal.replaced(self.incarnations, INCARNATION, held)
+        super().drop()  # type: ignore[misc]
+        self.numbers = {}
+        self.versions = VersionedMap()
+
+    def create(self, **options: Any) -> None:
+        """Create the collection explicitly."""
+        with self.changing_metadata():
+            super().create(**options)  # type: ignore[misc]
+
+    def create_index(self, name: str, index: dict[str, Any]) -> None:
+        """Add an index."""
+        with self.changing_metadata():
+            super().create_index(name, index)  # type: ignore[misc]
+
+    def drop_index(self, name: str) -> None:
+        """Remove an index."""
+        with self.changing_metadata():
+            super().drop_index(name)  # type: ignore[misc]
+
+    def _expire_documents(self, index: dict[str, Any]) -> None:
+        """Expiry is the TTL monitor's write, not a part of the operation that came across it."""
+        batch, self._batch = self._batch, None
+        journal = self._server.journal
+        write = journal.write if journal is not None else None
+        try:
+            if journal is not None:
+                journal.write = None
+            super()._expire_documents(index)  # type: ignore[misc]
+        finally:
+            self._batch = batch
+            if journal is not None:
+                journal.write = write
+
+    def _remove_expired_documents(self) -> None:
+        if self._ttl_indexes:
+            super()._remove_expired_documents()  # type: ignore[misc]
+
+    # -- what the engine calls -------------------------------------------------------------
+
+    @contextmanager
+    def changing_metadata(self) -> Iterator[None]:
+        """Log a change of indexes or options that is made inside."""
+        before = self.metadata
+        try:
+            yield
+        finally:
+            journal = self._server.journal
+            if journal is not None and self.metadata != before:
+                journal.replaced(self.versions, METADATA, before)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write of documents is under way."""
+        return self._batch is not None
+
+    def begin_write(self) -> None:
+        """Note what is replaced from now on; nothing is logged before `end_write`."""
+        self._batch = {}
+
+    def end_write(self) -> None:
+        """Log each document that is not what it was, in the order in which they were touched."""
+        batch, self._batch = self._batch, None
+        for key, replaced in (batch or {}).items():
+            document = self._documents.get(key, ABSENT)
+            if replaced is ABSENT:
+                if document is not ABSENT:
+                    self._log(key, ABSENT)
+            elif document is ABSENT or self.numbers[key] != replaced.number:
+                self._log(key, replaced)
+            elif is_same(replaced.document, document):
+                self._documents[key] = replaced.document
+            else:
+                self._log(key, replaced)
+
+    def writable(self, document: Any, key: Hashable) -> Any:
+        """A copy of a stored document that may be changed, in its place."""
+        if self._documents.get(key, ABSENT) is not document:
+            # mongomock keys by the `_id` as given and stores dates cut to milliseconds.
+            key = next(key for key, stored in self._documents.items() if stored is document)
+        own = copy_document(document)
+        self[key] = own
+        return own
+
+    def _record(self, key: Hashable) -> Any:
+        document = self._documents.get(key, ABSENT)
+        return ABSENT if document is ABSENT else Record(self.numbers[key], document)
+
+    def _log(self, key: Hashable, replaced: Any) -> None:
+        journal = self._server.journal
+        if journal is not None:
+            journal.replaced(self.versions, key, replaced)
+
+
+class DatabaseHistory:
+    """Mixed into a library's `DatabaseStore`.
+
+    Attributes:
+        names: Which collection had a name before a rename.
+    """
+
+    _collections: dict[str, Any]
+
+    def begin_history(self, server: ServerHistory) -> None:
+        """Start with the collections there are."""
+        self._server = server
+        self.names = VersionedMap()
+        for collection in self._collections.values():
+            collection.__class__ = server.classes.collection
+            collection.begin_history(server)
+
+    def forget_history(self) -> None:
+        """The past is over: every member has everything."""
+        self.names = VersionedMap()
+        for collection in self._collections.values():
+            collection.forget_history()
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._collections[name]
+        except KeyError:
+            collection = self._server.classes.collection(name)
+            collection.begin_history(self._server)
+            self._collections[name] = collection
+            return collection
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a collection another name."""
+        collection = self[name]
+        replaced = self._collections.get(new_name, ABSENT)
+        journal = self._server.journal
+        if journal is not None:
+            journal.replaced(self.names, name, collection)
+            journal.also_replaced(self.names, new_name, replaced)
+        del self._collections[name]
+        collection.name = new_name
+        self._collections[new_name] = collection
+
+
+class ServerHistory:
+    """Mixed into a library's `ServerStore`.
+
+    Attributes:
+        classes: The store classes of its library.
+        journal: Who logs writes now; None while no simulation runs.
+    """
+
+    _databases: dict[str, Any]
+    classes: StoreClasses
+
+    def begin_history(self) -> None:
+        """Start with the databases there are."""
+        self.journal: Journal | None = None
+        for database in self._databases.values():
+            database.__class__ = self.classes.database
+            database.begin_history(self)
+
+    def attach(self, journal: Journal | None) -> None:
+        """Let `journal` log writes from now on; what another one logged is over."""
+        if journal is not self.journal:
+            for database in self._databases.values():
+                database.forget_history()
+            self.journal = journal
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._databases[name]
+        except KeyError:
+            database = self._databases[name] = self.classes.database()
+            database.begin_history(self)
+            return database
+
+
+@dataclass(frozen=True)
+class StoreClasses:
+    """The stores of one library, with history."""
+
+    server: Any
+    database: Any
+    collection: Any
+
+    def adopt(self, server: Any) -> Any:
+        """Give history to a server store that is in use already.
+
+        It is changed where it stands, not copied: the client that is wrapped, and whatever it has
+        handed out, keep seeing the same data.
+        """
+        if not isinstance(server, ServerHistory):
+            server.__class__ = self.server
+            server.begin_history()
+        return server
+
+
+@cache
+def store_classes(library: Library) -> StoreClasses:
+    """The stores of `library`, with history."""
+    base = library.store
+    server = type("ServerStore", (ServerHistory, base.ServerStore), {})
+    database = type("DatabaseStore", (DatabaseHistory, base.DatabaseStore), {})
+    collection = type("CollectionStore", (CollectionHistory, base.CollectionStore), {})
+    server.classes = classes = StoreClasses(server, database, collection)  # type: ignore[attr-defined]
+    return classes

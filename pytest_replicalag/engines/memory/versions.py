@@ -1,0 +1,122 @@
+"""What things were like before recent writes.
+
+A chain holds, for one thing, the images that later writes replaced: image `i` was the truth until
+the write at position `untils[i]`. A chain is as long as the writes to that one thing, so reading
+it at a position is a binary search, whatever else was written.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["ABSENT", "NO_CHANGES", "SHOWN", "Chain", "Changes", "VersionedMap"]
+
+ABSENT: Final = object()
+"""The image of a thing that did not exist."""
+
+
+SHOWN: Final = 3
+"""How many of the newest changes are named one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Changes of one or more things after some position.
+
+    Attributes:
+        count: How many.
+        oldest: The position of the first; 0 if there is none.
+        newest: The positions of the last few, oldest first.
+    """
+
+    count: int = 0
+    oldest: int = 0
+    newest: tuple[int, ...] = ()
+
+    def __add__(self, other: Changes) -> Changes:
+        """The changes of both."""
+        if not self.count or not other.count:
+            return other if not self.count else self
+        return Changes(
+            count=self.count + other.count,
+            oldest=min(self.oldest, other.oldest),
+            newest=tuple(sorted({*self.newest, *other.newest})[-SHOWN:]),
+        )
+
+
+NO_CHANGES: Final = Changes()
+
+
+class Chain:
+    """The replaced images of one thing, oldest first."""
+
+    __slots__ = ("images", "untils")
+
+    def __init__(self) -> None:
+        self.untils: list[int] = []
+        self.images: list[Any] = []
+
+    def at(self, position: int, live: Any) -> Any:
+        """The image at `position`; `live` if no later write has replaced it."""
+        index = bisect_right(self.untils, position)
+        return live if index == len(self.untils) else self.images[index]
+
+    def since(self, position: int) -> Changes:
+        """The writes after `position`; looks at no more than the newest few."""
+        first = bisect_right(self.untils, position)
+        count = len(self.untils) - first
+        if not count:
+            return NO_CHANGES
+        newest = tuple(self.untils[-min(count, SHOWN) :])
+        return Changes(count=count, oldest=self.untils[first], newest=newest)
+
+    def forget(self, horizon: int) -> bool:
+        """Forget what nobody can read once all members have applied `horizon`.
+
+        Returns:
+            Whether nothing is left.
+        """
+        gone = bisect_right(self.untils, horizon)
+        del self.untils[:gone]
+        del self.images[:gone]
+        return not self.untils
+
+
+class VersionedMap:
+    """Chains by key."""
+
+    __slots__ = ("chains", "newest")
+
+    def __init__(self) -> None:
+        self.chains: dict[Hashable, Chain] = {}
+        self.newest = 0
+
+    def replaced(self, key: Hashable, image: Any, position: int) -> None:
+        """Remember that the write at `position` replaced `image`."""
+        chain = self.chains.get(key)
+        if chain is None:
+            chain = self.chains[key] = Chain()
+        chain.untils.append(position)
+        chain.images.append(image)
+        self.newest = position
+
+    def at(self, key: Hashable, position: int, live: Any) -> Any:
+        """The image of `key` at `position`; `live` if no later write has replaced it."""
+        chain = self.chains.get(key)
+        return live if chain is None else chain.at(position, live)
+
+    def changed_since(self, position: int) -> Iterator[Hashable]:
+        """The keys that writes after `position` changed."""
+        if self.newest > position:
+            for key, chain in self.chains.items():
+                if chain.untils[-1] > position:
+                    yield key
+
+    def forget(self, key: Hashable, horizon: int) -> None:
+        """Forget the images of `key` that were replaced by `horizon`."""
+        chain = self.chains.get(key)
+        if chain is not None and chain.forget(horizon):
+            del self.chains[key]

@@ -1,0 +1,106 @@
+"""What can go wrong in the plugin itself; each error has fields, and a text that says what to do.
+
+Errors that a MongoDB server or driver would raise are pymongo's own classes, made in
+`replicaset/server_errors.py`. The errors here are about the simulation and its use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ClockError",
+    "EndlessWaitError",
+    "NotWrappableError",
+    "ReplicaLagError",
+    "SettingError",
+    "UnknownMemberError",
+    "UnsupportedFeatureError",
+]
+
+
+class ReplicaLagError(Exception):
+    """Base of this package's own errors."""
+
+
+class SettingError(ReplicaLagError, ValueError):
+    """An option, ini key or marker word has a value that it cannot have.
+
+    Attributes:
+        option: As the user wrote it, such as `--replica-lag`.
+        value: The value as the user wrote it.
+        problem: What is wrong with it and what to write instead.
+    """
+
+    def __init__(self, option: str, value: object, problem: str) -> None:
+        self.option = option
+        self.value = value
+        self.problem = problem
+        super().__init__(f"{option}: {problem}")
+
+
+class NotWrappableError(ReplicaLagError, TypeError):
+    """`wrap` was given something that is not a client it knows.
+
+    Attributes:
+        value: What was given.
+    """
+
+    def __init__(self, value: object, hint: str = "") -> None:
+        self.value = value
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        super().__init__(
+            f"cannot wrap a {kind}: wrap() takes a mongomock.MongoClient or a "
+            f"mongomock_ng.MongoClient{hint}"
+        )
+
+
+class UnknownMemberError(ReplicaLagError, LookupError):
+    """A member name that the replica set does not have.
+
+    Attributes:
+        member: The name that was given.
+        members: The names that there are.
+    """
+
+    def __init__(self, member: object, members: Sequence[str], reason: str = "") -> None:
+        self.member = member
+        self.members = tuple(members)
+        reason = reason or f"no member is named {member!r}; "
+        super().__init__(f"{reason}name one of {', '.join(self.members)}")
+
+
+class ClockError(ReplicaLagError, ValueError):
+    """Simulated time was asked to do what it cannot: go back, or be moved on the wall clock."""
+
+
+class EndlessWaitError(ReplicaLagError):
+    """An operation waits for something that can never come, so it fails at once, not hangs.
+
+    Attributes:
+        operation: The operation that waits.
+        waiting_for: What it waits for.
+        members: The members that hold it up, each with the reason.
+    """
+
+    def __init__(self, operation: str, waiting_for: str, members: Sequence[str]) -> None:
+        self.operation = operation
+        self.waiting_for = waiting_for
+        self.members = tuple(members)
+        super().__init__(
+            f"{operation} would wait for ever: it waits until {waiting_for}, but "
+            f"{' and '.join(self.members)}. Resume or catch up the member, give it a lag other "
+            "than inf, or set a time limit (wtimeout for a write, max_time_ms for a read)."
+        )
+
+
+class UnsupportedFeatureError(ReplicaLagError, NotImplementedError):
+    """Something that MongoDB has and the simulation has not.
+
+    Attributes:
+        feature: Its name.
+    """
+
+    def __init__(self, feature: str, advice: str) -> None:
+        self.feature = feature
+        super().__init__(f"{feature} not supported on a wrapped client: {advice}")

@@ -1,0 +1,1 @@
+"""The ways in which code under test reaches the simulated replica set."""

@@ -1,0 +1,99 @@
+"""What a front asks of the simulation that governs it.
+
+Fronts are below the simulation and do not import it: they are handed a `Governor`, and ask it at
+every operation which simulation runs, so that a client of any scope follows the running test.
+"""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import Any, NamedTuple, Protocol
+
+from pytest_replicalag.engines.memory.journal import Journal
+from pytest_replicalag.engines.memory.versions import Changes
+from pytest_replicalag.records import Read, Write
+from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.replica_set import ReplicaSet
+
+__all__ = ["Causality", "Governor", "ReadPlan", "Running"]
+
+
+class Causality(Protocol):
+    """What a session asks of its reads."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the running test, from 1."""
+
+    def read_after(self, running: Running) -> int:
+        """The position that its reads must see (`afterClusterTime`); 0 for none."""
+
+    def read_at(self, running: Running) -> int | None:
+        """The position that its reads are at (`atClusterTime`), once there is one."""
+
+
+class ReadPlan(NamedTuple):
+    """Where a read is answered.
+
+    Attributes:
+        member: Which member answers.
+        position: At which position of the oplog.
+    """
+
+    member: Member
+    position: int
+
+
+class Running(Protocol):
+    """The running simulation."""
+
+    replica_set: ReplicaSet
+    journal: Journal
+    checks: bool
+    read_preference: Any
+    write_concern: dict[str, Any]
+
+    def plan_read(
+        self,
+        operation: str,
+        read_preference: Any,
+        level: str | None,
+        session: Causality | None,
+        max_time_ms: int | None,
+    ) -> ReadPlan:
+        """Charge a round trip, choose the member, wait as the read concern asks."""
+
+    def acknowledge(
+        self, operation: str, position: int, write_concern: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Wait as the write concern asks; returns the write concern error, if any."""
+
+    def has_read(self, key: tuple[object, ...], position: int) -> int:
+        """Note a read's position for its client; returns the newest one before it."""
+
+    def stale(
+        self, read: Read, plan: ReadPlan, result: Any, fresh: Any, missed: Changes, seen: int
+    ) -> None:
+        """Record a read whose result is not the newest."""
+
+    def new_session(self) -> int:
+        """The number of a session that takes part from now on; from 1."""
+
+    def write(
+        self, operation: str, namespace: str, arguments: tuple[Any, ...], session: int
+    ) -> Write:
+        """Charge a round trip; returns the record of the write that follows."""
+
+
+class Governor(Protocol):
+    """Knows the running simulation.
+
+    Attributes:
+        lock: Held around every operation on data.
+    """
+
+    @property
+    def running(self) -> Running | None:
+        """It; None between tests and for tests without lag."""
+
+    lock: RLock

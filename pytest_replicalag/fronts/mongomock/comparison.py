@@ -1,0 +1,277 @@
+"""Reads that can be evaluated at two positions, and what tells whether the older one is stale.
+
+The answer that the code under test gets is always the library's own, at the member's position. The
+second evaluation, at the newest position, is made only where a collection that was read has changed
+in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from pytest_replicalag.engines.memory.collections import NO_KEY, Matches, direct_key
+from pytest_replicalag.engines.memory.engine import MemoryEngine, Past
+from pytest_replicalag.engines.memory.store import METADATA, Record, is_same
+from pytest_replicalag.engines.memory.versions import NO_CHANGES, Changes
+
+__all__ = ["Comparable", "Evaluation", "FindRead", "OtherRead"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A read at one position.
+
+    Attributes:
+        past: The data it ran on.
+        collection: The collection it ran on.
+        result: What it returned.
+    """
+
+    past: Past
+    collection: Any
+    result: Any
+
+
+class Comparable:
+    """A read operation.
+
+    Args:
+        operation: The method's name.
+        arguments: What it was called with.
+        filter: What it asks of a document of its own collection, if that can be told.
+
+    Attributes:
+        reads_others: Whether it may read other collections than its own.
+        is_deterministic: Whether the same data give the same result.
+    """
+
+    reads_others = False
+    is_deterministic = True
+
+    def __init__(self, operation: str, arguments: tuple[Any, ...], filter: Any = None) -> None:
+        self.operation = operation
+        self.arguments = arguments
+        self._filter = filter
+
+    @property
+    def _key(self) -> Any:
+        """The key of the only document that it asks for, if that can be told."""
+        return NO_KEY if self.reads_others else direct_key(self._filter)
+
+    def run(self, collection: Any) -> Any:
+        """Run it on an engine's collection."""
+        raise NotImplementedError
+
+    def at(self, engine: MemoryEngine, target: Any, position: int) -> Evaluation:
+        """Evaluate it at the position of the member that serves it."""
+        past = engine.past(position, Matches())
+        collection = past.collection(
+            target.database, target.collection, target.codec_options, copies=True
+        )
+        return Evaluation(past=past, collection=collection, result=self.run(collection))
+
+    def now(self, engine: MemoryEngine, target: Any, newest: int, then: Evaluation) -> Evaluation:
+        """Evaluate it at the newest position, for comparison."""
+        past = engine.past(newest, then.past.matches)
+        collection = past.collection(
+            target.database, target.collection, target.codec_options, copies=True
+        )
+        return Evaluation(past=past, collection=collection, result=self.run(collection))
+
+    def is_fresh(self, then: Evaluation, now: Evaluation) -> bool:
+        """Whether both evaluations return the same."""
+        return is_same({"r": then.result}, {"r": now.result})
+
+    def results(self, then: Evaluation, now: Evaluation) -> tuple[Any, Any]:
+        """What the read returned, and what it returns at the newest position."""
+        return then.result, now.result
+
+    def missed(self, then: Evaluation, now: Evaluation, position: int) -> Changes:
+        """The changes after `position` that made the difference."""
+        changed = then.past.changed()
+        found = NO_CHANGES
+        for database, name in changed:
+            relevant = self._relevant(then, now, database, name)
+            found += _changes(then, database, name, position, relevant, self._key)
+        if not found.count:  # the filter does not explain the difference, so name all there is
+            for database, name in changed:
+                found += _changes(then, database, name, position, _any)
+        return found
+
+    def _relevant(
+        self, then: Evaluation, now: Evaluation, database: str, name: str
+    ) -> Callable[[Any, Any], bool]:
+        """Tells of a changed document, as it was then and as it is now, whether it matters."""
+        return _any
+
+
+class FindRead(Comparable):
+    """`find` and `find_one`, compared by the stored documents, without copying them again.
+
+    Args:
+        operation: The method's name.
+        arguments: What it was called with.
+        cursor: The front's cursor; its filter, sort and projection are run.
+    """
+
+    def __init__(self, operation: str, arguments: tuple[Any, ...], cursor: Any) -> None:
+        super().__init__(operation, arguments, cursor._spec)
+        self._cursor = cursor
+
+    def run(self, collection: Any) -> Any:
+        """All documents that match, sorted and projected; the cursor skips and limits."""
+        cursor = self._cursor
+        plain = type(cursor).library_cursor(
+            collection, cursor._spec, cursor._sort, cursor._projection, collation=cursor._collation
+        )
+        return plain._compute_results()
+
+    def now(self, engine: MemoryEngine, target: Any, newest: int, then: Evaluation) -> Evaluation:
+        """Find the stored documents, without copying them."""
+        past = engine.past(newest, then.past.matches)
+        collection = past.collection(
+            target.database, target.collection, target.codec_options, copies=False
+        )
+        cursor = self._cursor
+        for _ in collection._get_dataset(cursor._spec, cursor._sort, cursor._projection, dict):
+            pass
+        return Evaluation(past=past, collection=collection, result=None)
+
+    def is_fresh(self, then: Evaluation, now: Evaluation) -> bool:
+        """Whether the cursor yields the same documents from both."""
+        return not any(True for _ in self._differences(then, now))
+
+    def results(self, then: Evaluation, now: Evaluation) -> tuple[Any, Any]:
+        """The first documents of each, as the caller gets them."""
+        found = self._window(then.result)
+        fresh = [self._project(now, document) for document in self._window(now.collection.raw)[:5]]
+        if self.operation == "find_one":
+            return (found[0] if found else None, fresh[0] if fresh else None)
+        total = len(self._window(now.collection.raw))
+        return found, fresh + [None] * (total - len(fresh))
+
+    def _relevant(
+        self, then: Evaluation, now: Evaluation, database: str, name: str
+    ) -> Callable[[Any, Any], bool]:
+        differing = {id(document) for pair in self._differences(then, now) for document in pair}
+        return lambda image, live: id(image) in differing or id(live) in differing
+
+    def _differences(self, then: Evaluation, now: Evaluation) -> Iterable[tuple[Any, Any]]:
+        """Pairs of stored documents, then and now, that are not returned alike; None for none."""
+        before, after = self._window(then.collection.raw), self._window(now.collection.raw)
+        for old, new in zip_longest(before, after):
+            if old is new:
+                continue
+            if (
+                old is None
+                or new is None
+                or not is_same(self._project(then, old), self._project(now, new))
+            ):
+                yield old, new
+
+    def _project(self, evaluation: Evaluation, document: Any) -> Any:
+        return evaluation.collection.project(document, self._cursor._projection, dict)
+
+    def _window(self, documents: Sequence[Any]) -> Sequence[Any]:
+        """What skip and limit leave."""
+        documents = documents[self._cursor._skip :]
+        limit = 1 if self.operation == "find_one" else abs(self._cursor._limit or 0)
+        return documents[:limit] if limit else documents
+
+
+class OtherRead(Comparable):
+    """Any other read; compared by what it returns.
+
+    Args:
+        operation: The method's name.
+        arguments: What it was called with.
+        run: Runs it on an engine's collection.
+        filter: What it asks of a document of its own collection, if that can be told.
+        reads_others: Whether it may read other collections than its own.
+        is_deterministic: Whether the same data give the same result.
+        ignores_order: Whether the result is a set.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        arguments: tuple[Any, ...],
+        run: Callable[[Any], Any],
+        *,
+        filter: Any = None,
+        reads_others: bool = False,
+        is_deterministic: bool = True,
+        ignores_order: bool = False,
+    ) -> None:
+        super().__init__(operation, arguments, filter)
+        self._run = run
+        self.reads_others = reads_others
+        self.is_deterministic = is_deterministic
+        self._ignores_order = ignores_order
+
+    def run(self, collection: Any) -> Any:
+        """Run it on an engine's collection."""
+        return self._run(collection)
+
+    def is_fresh(self, then: Evaluation, now: Evaluation) -> bool:
+        """Whether both return the same, in any order if the result is a set."""
+        if self._ignores_order:
+            return sorted(map(repr, then.result)) == sorted(map(repr, now.result))
+        return super().is_fresh(then, now)
+
+    def results(self, then: Evaluation, now: Evaluation) -> tuple[Any, Any]:
+        """Both results; a set in an order that does not depend on hashes."""
+        if self._ignores_order:
+            return sorted(then.result, key=repr), sorted(now.result, key=repr)
+        return super().results(then, now)
+
+    def _relevant(
+        self, then: Evaluation, now: Evaluation, database: str, name: str
+    ) -> Callable[[Any, Any], bool]:
+        own = then.collection
+        if not self._filter or (database, name) != (own.database.name, own.name):
+            return super()._relevant(then, now, database, name)
+        return lambda image, live: any(
+            document is not None and own._applies(self._filter, document)
+            for document in (image, live)
+        )
+
+
+def _any(image: Any, live: Any) -> bool:
+    return True
+
+
+def _changes(
+    then: Evaluation,
+    database: str,
+    name: str,
+    position: int,
+    is_relevant: Callable[[Any, Any], bool],
+    key: Any = NO_KEY,
+) -> Changes:
+    """The changes after `position` of relevant parts of a collection.
+
+    Args:
+        then: The read at `position`.
+        database: The collection's database.
+        name: The collection's name.
+        position: Changes up to it do not count.
+        is_relevant: Tells of a changed document, then and now, whether it matters.
+        key: The only key that can matter, if there is one.
+    """
+    collection = then.past.versions(database, name)
+    versions = collection.versions
+    found: Changes = collection.replaced
+    keys = versions.changed_since(position) if key is NO_KEY else {key} & versions.chains.keys()
+    for changed in keys:
+        if changed is METADATA:
+            continue
+        chain = versions.chains[changed]
+        image = chain.at(position, None)
+        image = image.document if isinstance(image, Record) else None
+        if is_relevant(image, collection.live(changed)):
+            found += chain.since(position)
+    return found

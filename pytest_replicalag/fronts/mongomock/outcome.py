@@ -1,0 +1,77 @@
+"""What a write returns or raises once its write concern is known, as pymongo does it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any, Final
+
+from pymongo.errors import BulkWriteError
+
+from pytest_replicalag.replicaset import server_errors
+
+__all__ = ["BULKS", "batches", "outcome", "unacknowledged"]
+
+BULKS: Final = ("insert_many", "bulk_write")
+"""Operations that report their write concern errors in a `BulkWriteError`."""
+
+
+def batches(operation: str, arguments: tuple[Any, ...]) -> int:
+    """How many commands the driver sends for an operation; each waits for its write concern.
+
+    An ordered bulk write sends each run of operations of one kind as one command.
+    """
+    if operation != "bulk_write":
+        return 1
+    return sum(1 for _ in groupby(arguments[0], key=_command))
+
+
+def _command(request: Any) -> str:
+    kind = type(request).__name__
+    return "insert" if kind == "InsertOne" else kind[:6].replace("Replac", "Update").lower()
+
+
+def outcome(
+    operation: str, result: Any, failure: BulkWriteError | None, errors: list[dict[str, Any]]
+) -> Any:
+    """The result of an acknowledged write.
+
+    Args:
+        operation: The method's name.
+        result: What it returned; None if it failed.
+        failure: The error of a bulk write that failed in part, or None.
+        errors: The write concern errors, one for each command that had one.
+
+    Raises:
+        BulkWriteError: A bulk write failed in part, or had a write concern error.
+        WriteConcernError: Another write had one; `WTimeoutError` for a timeout.
+    """
+    if failure is not None:
+        details: Any = failure.details
+        details.setdefault("writeConcernErrors", []).extend(errors)
+        raise failure
+    if not errors:
+        return result
+    if operation in BULKS:
+        raise BulkWriteError({**_counts(result), "writeErrors": [], "writeConcernErrors": errors})
+    raise server_errors.write_concern_exception(errors[0])
+
+
+def _counts(result: Any) -> dict[str, Any]:
+    counts = {"nInserted": 0, "nUpserted": 0, "nMatched": 0, "nModified": 0, "nRemoved": 0}
+    if hasattr(result, "bulk_api_result"):
+        return {**counts, "upserted": [], **result.bulk_api_result}
+    return {**counts, "nInserted": len(result.inserted_ids), "upserted": []}
+
+
+def unacknowledged(result: Any) -> Any:
+    """The result as pymongo gives it for `w: 0`; what it cannot know is None."""
+    kind = type(result).__name__
+    if kind == "InsertOneResult":
+        return type(result)(result.inserted_id, acknowledged=False)
+    if kind == "InsertManyResult":
+        return type(result)(result.inserted_ids, acknowledged=False)
+    if kind == "BulkWriteResult":
+        return type(result)({}, False)
+    if kind in ("UpdateResult", "DeleteResult"):
+        return type(result)({"ok": 1}, acknowledged=False)
+    return result if isinstance(result, (str, list)) else None

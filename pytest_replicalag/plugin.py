@@ -1,0 +1,307 @@
+"""The pytest plugin: options, marker, fixture and hooks, each handing over at once.
+
+Nothing here imports a database driver, mongomock, Hypothesis or asyncio before a test needs it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_replicalag.errors import NotWrappableError, SettingError
+from pytest_replicalag.settings import (
+    FIXTURES_INI,
+    OPTIONS,
+    Given,
+    Off,
+    Settings,
+    parse,
+    read_marker,
+    resolve,
+)
+
+if TYPE_CHECKING:
+    from pytest_replicalag.control import ReplicaLag
+    from pytest_replicalag.report.run_report import RunReport
+
+__all__: list[str] = []
+
+_MARKER = "replica_lag"
+_TITLE = "replica lag"
+
+_MARKER_HELP = (
+    "replica_lag(lag=None, *, secondaries, read_preference, write_concern, choose, clock, "
+    "on_stale, seed): run the test on a simulated replica set whose secondaries lag behind the "
+    "primary. Without a lag of its own it uses --replica-lag; without that it runs without lag. "
+    'Example: @pytest.mark.replica_lag("1s", secondaries=4, on_stale="fail").'
+)
+
+
+@dataclass(slots=True)
+class _State:
+    """What the plugin knows of a run.
+
+    Attributes:
+        command_line: What the command line gave, by option name.
+        ini: What the ini file gave, by option name.
+        fixtures: The fixtures whose values are to be wrapped.
+    """
+
+    command_line: Mapping[str, Given]
+    ini: Mapping[str, Given]
+    fixtures: tuple[str, ...]
+
+    def said(self, name: str) -> Any:
+        """What command line or ini say of an option, or None."""
+        given = self.command_line.get(name) or self.ini.get(name)
+        return None if given is None else parse(name, given)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the command line switches everything off."""
+        given = self.command_line.get("lag")
+        return given is not None and parse("lag", given) is Off.OFF
+
+
+_state_key = pytest.StashKey[_State]()
+_run_key: pytest.StashKey[TestRun] = pytest.StashKey()
+
+
+# -- configuration -----------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option group, and an ini key for each option."""
+    group = parser.getgroup(_TITLE, "replica lag: find read-after-write bugs without replicas")
+    for option in OPTIONS:
+        default = (
+            "" if option.default is None or option.is_flag else f" (default: {option.default})"
+        )
+        if option.is_flag:
+            group.addoption(
+                option.flag, dest=option.ini, action="store_const", const=True, help=option.help
+            )
+        else:
+            group.addoption(
+                option.flag, dest=option.ini, metavar=option.metavar, help=option.help + default
+            )
+        parser.addini(option.ini, f"Same as {option.flag}: {option.help}{default}", default=None)
+    parser.addini(
+        FIXTURES_INI,
+        "Fixtures whose values are clients to wrap, separated by spaces.",
+        type="args",
+        default=[],
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and check every given value."""
+    config.addinivalue_line("markers", _MARKER_HELP)
+    command_line = {
+        option.name: Given(source=option.flag, value=value)
+        for option in OPTIONS
+        if (value := config.getoption(option.ini)) is not None
+    }
+    ini = {
+        option.name: Given(source=f"{option.ini} in the ini file", value=value)
+        for option in OPTIONS
+        if (value := config.getini(option.ini)) not in (None, "")
+    }
+    state = _State(command_line, ini, tuple(config.getini(FIXTURES_INI)))
+    try:
+        for layer in (command_line, ini):
+            for name, given in layer.items():
+                parse(name, given)
+        resolve([command_line, ini])
+        if "all" in command_line and state.said("lag") is None:
+            problem = "no lag is given; add --replica-lag=200ms"
+            raise SettingError("--replica-lag-all", True, problem)
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[_state_key] = state
+    config.pluginmanager.register(_Reporter(config), "replica-lag-reporter")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say the setting when lag is on."""
+    state = config.stash[_state_key]
+    settings = resolve([state.command_line, state.ini])
+    if not settings.enabled:
+        return None
+    tests = "every test" if state.said("all") else "tests marked replica_lag"
+    return f"{_TITLE}: {settings} ({tests})"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse bad markers before any test runs."""
+    try:
+        for item in items:
+            _settings(item)
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _settings(item: pytest.Item) -> Settings | None:
+    """The settings of a test; None if it is not concerned: not marked, and not all tests are."""
+    state = item.config.stash[_state_key]
+    markers = [
+        read_marker(marker.args, marker.kwargs, item.nodeid)
+        for marker in item.iter_markers(_MARKER)
+    ]
+    if not markers and not state.said("all"):
+        return None
+    layers: list[Mapping[str, Given]] = [*markers, state.command_line, state.ini]
+    if state.is_off:
+        layers.insert(0, {"lag": state.command_line["lag"]})
+    return resolve(layers)
+
+
+# -- running a test ----------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Prepare the simulation of a test that lags."""
+    settings = _settings(item)
+    if settings is not None and settings.enabled:
+        from pytest_replicalag.running import TestRun
+
+        item.stash[_run_key] = TestRun(settings, item.nodeid)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let secondaries lag while the test's call phase runs."""
+    run = item.stash.get(_run_key, None)
+    if run is None:
+        return (yield)
+    with run.calling():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Leave no patched sleep behind, whatever the test's own patches have put back."""
+    try:
+        return (yield)
+    finally:
+        if item.stash.get(_run_key, None) is not None:
+            from pytest_replicalag.sleeping import put_back
+
+            put_back()
+
+
+@pytest.fixture
+def replica_lag(request: pytest.FixtureRequest) -> ReplicaLag:
+    """The simulated replica set of the running test: its time, its members, its stale reads.
+
+    With lag off it is still there and harmless, so that the test runs either way.
+    """
+    from pytest_replicalag.running import TestRun
+
+    item = request.node
+    run: TestRun | None = item.stash.get(_run_key, None)
+    if run is None:
+        settings = _settings(item) or resolve([])
+        run = TestRun(settings, item.nodeid)
+    return run.control
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Wrap the values of the fixtures that `replica_lag_fixtures` names."""
+    value = yield
+    if fixturedef.argname not in request.config.stash[_state_key].fixtures:
+        return value
+    from pytest_replicalag.clients import wrap
+
+    try:
+        wrapped = wrap(value)
+    except NotWrappableError as error:
+        raise pytest.UsageError(
+            f"{FIXTURES_INI} names the fixture {fixturedef.argname!r}, but its value cannot be "
+            f"wrapped: {error}"
+        ) from None
+    cached = fixturedef.cached_result
+    if cached is not None:
+        fixturedef.cached_result = (wrapped, cached[1], None)
+    return wrapped
+
+
+# -- telling -----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the test's report carry what there is to tell, also from a worker of pytest-xdist."""
+    report = yield
+    if call.when == "call":
+        run = item.stash.get(_run_key, None)
+        if run is not None:
+            report.replica_lag = run.plain_report()  # type: ignore[attr-defined]
+        elif _ran_without(item):
+            report.replica_lag = {"test": item.nodeid, "without_lag": True}  # type: ignore[attr-defined]
+    return report
+
+
+def _ran_without(item: pytest.Item) -> bool:
+    """Whether a test is marked and ran without lag because nobody said one, not even `off`."""
+    if item.config.stash[_state_key].said("lag") is not None:
+        return False
+    markers = list(item.iter_markers(_MARKER))
+    return bool(markers) and not any(mark.args or "lag" in mark.kwargs for mark in markers)
+
+
+class _Reporter:
+    """Collects the tests' reports, from all workers if there are any, and shows them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._run: RunReport | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a test's report; a failing one gets a section, before anybody shows it."""
+        plain = getattr(report, "replica_lag", None)
+        if plain is None:
+            return
+        from pytest_replicalag.report.run_report import RunReport, from_plain
+        from pytest_replicalag.report.terminal import section
+
+        test = from_plain(plain)
+        self._run = self._run or RunReport()
+        self._run.add(test)
+        if report.failed and test.stale_reads:
+            text = section(test.stale_reads, self._width, self._show_path)
+            report.sections.append((_TITLE, text))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show a line for each distinct stale read, and what else there is to say."""
+        if self._run is None:
+            return
+        from pytest_replicalag.report.terminal import summary
+
+        lines = summary(self._run, self._width, self._show_path)
+        if lines:
+            terminalreporter.section(_TITLE)
+            for line in lines:
+                terminalreporter.write_line(line)
+
+    @property
+    def _width(self) -> int:
+        return self._config.get_terminal_writer().fullwidth
+
+    def _show_path(self, path: str) -> str:
+        """A file's path from where pytest was started, if it is of the project."""
+        if path.startswith(str(self._config.rootpath) + os.sep):
+            return os.path.relpath(path, self._config.invocation_params.dir)
+        return path

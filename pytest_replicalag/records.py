@@ -1,0 +1,179 @@
+"""What clients did and saw: the only thing that the checker and the reports look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_replicalag.call_sites import Caller
+from pytest_replicalag.durations import Duration
+
+__all__ = ["CallSite", "MissedWrite", "Observation", "Read", "StaleRead", "Write"]
+
+
+class Write:
+    """A write operation of a client.
+
+    Not a frozen data class: one is made on every write, and what it wrote is known afterwards.
+
+    Attributes:
+        operation: The method's name, such as `insert_one`.
+        namespace: Database and collection, such as `shop.orders`.
+        arguments: What it was called with.
+        caller: Where it was called.
+        session: The number of its session in this test; 0 without an explicit one.
+    """
+
+    __slots__ = ("arguments", "caller", "namespace", "operation", "session")
+
+    def __init__(
+        self,
+        operation: str,
+        namespace: str,
+        arguments: tuple[Any, ...],
+        caller: Caller | None,
+        session: int,
+    ) -> None:
+        self.operation = operation
+        self.namespace = namespace
+        self.arguments = arguments
+        self.caller = caller
+        self.session = session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A read operation of a client.
+
+    Attributes:
+        operation: The method's name, such as `find_one`.
+        namespace: Database and collection.
+        arguments: What it was called with.
+        caller: Where it was called.
+        session: The number of its session in this test; 0 without an explicit one.
+        read_preference: Its mode and what else it asks for, in MongoDB's words.
+        read_concern: The level; None for the server's default.
+    """
+
+    operation: str
+    namespace: str
+    arguments: tuple[Any, ...]
+    caller: Caller
+    session: int
+    read_preference: str
+    read_concern: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A read that a member answered at an older position than the newest.
+
+    Attributes:
+        read: The read.
+        member: The name of the member that answered.
+        behind: How long ago the primary's state was what the member showed.
+        is_paused: Whether the member's replication was stopped.
+        members: How many members the set has.
+        result: What the read returned.
+        fresh_result: What the same read returns at the newest position.
+        missed: The newest of the writes that made the difference, each with its position and the
+            time since it in microseconds; oldest first.
+        missed_count: How many changes made the difference.
+        missed_from: The position of the oldest of them.
+        seen: The newest position at which the same client has read this namespace before.
+    """
+
+    read: Read
+    member: str
+    behind: Duration
+    is_paused: bool
+    members: int
+    result: Any
+    fresh_result: Any
+    missed: tuple[tuple[int, int, Write | None], ...]
+    missed_count: int
+    missed_from: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSite:
+    """A line of the user's code.
+
+    Attributes:
+        path: The file, absolute.
+        line: The line, from 1.
+        function: The function's name.
+    """
+
+    path: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedWrite:
+    """A write that a stale read did not see.
+
+    Attributes:
+        operation: The method's name.
+        namespace: Database and collection.
+        text: The call, shortened, such as `insert_one({"_id": 7, …})`.
+        call_site: Where it was called; None for a write that no code made (TTL expiry).
+        age: The time between it and the read.
+    """
+
+    operation: str
+    namespace: str
+    text: str
+    call_site: CallSite | None
+    age: Duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleRead:
+    """A read that returned something else than it does at the primary's newest optime.
+
+    Attributes:
+        test: The test's node id.
+        operation: The method's name.
+        namespace: Database and collection.
+        text: The call, shortened, such as `shop.orders.find_one({"_id": 7})`.
+        call_site: Where it was called.
+        read_preference: Its read preference in words.
+        read_concern: Its read concern level, or None.
+        member: The member that answered.
+        behind: How long ago the primary's state was what the member showed.
+        is_paused: Whether the member's replication was stopped.
+        result: What it returned, shortened.
+        fresh_result: What it returns at the newest optime, shortened.
+        missed: The writes it missed, the newest few, oldest first.
+        missed_count: How many changes it missed.
+        guarantees: The session guarantees that broke, such as `read your writes`.
+        fixes: What would have made it fresh, the simplest first.
+    """
+
+    test: str
+    operation: str
+    namespace: str
+    text: str
+    call_site: CallSite
+    read_preference: str
+    read_concern: str | None
+    member: str
+    behind: Duration
+    is_paused: bool = False
+    result: str
+    fresh_result: str
+    missed: tuple[MissedWrite, ...]
+    missed_count: int
+    guarantees: tuple[str, ...] = field(default=())
+    fixes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        """A sentence: what was read, where it was served, and what it missed."""
+        missed = self.missed[-1].text if self.missed else "a write"
+        return (
+            f"{self.text} returned {self.result} from {self.member}, which had missed {missed}; "
+            f"the primary has {self.fresh_result}"
+        )

@@ -1,0 +1,226 @@
+"""The replica set: members, their progress through one oplog, and the majority commit point.
+
+Members hold no data. A secondary's state is the primary's at the position that the secondary has
+applied; an engine answers reads at that position.
+MongoDB manual, Replication; Read Concern; Write Concern.
+
+Not modelled: elections, rollback, arbiters, hidden, delayed and non-voting members, initial sync,
+chained replication. Code that tests its own failover will notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pytest_replicalag.durations import FOREVER, ZERO, Duration
+from pytest_replicalag.errors import UnknownMemberError
+from pytest_replicalag.replicaset.clock import Clock
+from pytest_replicalag.replicaset.lag import Lag
+from pytest_replicalag.replicaset.member import PRIMARY, Member
+from pytest_replicalag.replicaset.oplog import Oplog
+from pytest_replicalag.replicaset.replication import Replication
+
+__all__ = ["SET_NAME", "ReplicaSet"]
+
+SET_NAME: Final = "replicalag"
+
+
+class ReplicaSet:
+    """One primary and its secondaries.
+
+    Args:
+        clock: Simulated or wall time.
+        lags: The lag of each secondary, in the order of their names.
+        seed: What ranges of lag are drawn from: the seed and the test's node id.
+
+    Attributes:
+        clock: As given.
+        oplog: The primary's.
+        members: The primary first, then the secondaries by name.
+        majority: How many members are one.
+        majority_keeps_up: Whether a majority applies every write at once.
+        generation: Changes whenever members start or stop replicating alike.
+    """
+
+    def __init__(self, clock: Clock, lags: Sequence[Lag], *seed: object) -> None:
+        self.clock = clock
+        self.oplog = Oplog()
+        self._seed = seed
+        primary = Member(PRIMARY, (PRIMARY, 27017))
+        self.members = (primary, *(self._secondary(n, lag) for n, lag in enumerate(lags, 1)))
+        self.majority = len(self.members) // 2 + 1
+        self.generation = 0
+        self._pinned: dict[object, int] = {}
+        self._share_replications()
+
+    def _secondary(self, number: int, lag: Lag) -> Member:
+        name = f"secondary-{number}"
+        policy = lag.policy(*self._seed, name)
+        return Member(name, (name, 27017), {}, lag, Replication(self.oplog, policy))
+
+    def _share_replications(self) -> None:
+        """Let members that lag alike share their progress, so that 50 cost what two cost."""
+        shared: dict[Lag, Replication] = {}
+        for member in self.secondaries:
+            if not member.lag.is_range and member.replication is not None:
+                member.replication = shared.setdefault(member.lag, member.replication)
+        self._regroup()
+
+    def _regroup(self) -> None:
+        """Count the members of each replication, after one has changed."""
+        self.generation += 1
+        counts: dict[int, int] = {}
+        replications: dict[int, Replication] = {}
+        for member in self.secondaries:
+            replication = member.replication
+            if replication is not None:
+                replications[id(replication)] = replication
+                counts[id(replication)] = counts.get(id(replication), 0) + 1
+        self._groups = [(replications[key], count) for key, count in counts.items()]
+        keeping_up = 1 + sum(count for group, count in self._groups if group.keeps_up)
+        self.majority_keeps_up = keeping_up >= self.majority
+
+    # -- members ---------------------------------------------------------------------------
+
+    @property
+    def primary(self) -> Member:
+        """The member that takes writes."""
+        return self.members[0]
+
+    @property
+    def secondaries(self) -> tuple[Member, ...]:
+        """The other members, by name."""
+        return self.members[1:]
+
+    def member(self, name: str) -> Member:
+        """The member of that name.
+
+        Raises:
+            UnknownMemberError: There is none.
+        """
+        for member in self.members:
+            if member.name == name:
+                return member
+        raise UnknownMemberError(name, [member.name for member in self.members])
+
+    # -- progress --------------------------------------------------------------------------
+
+    def applied(self, member: Member) -> int:
+        """The position of the newest entry that the member has applied."""
+        if member.replication is None:
+            return self.oplog.last
+        return member.replication.applied(self.clock.now_us)
+
+    def commit_point(self) -> int:
+        """The newest position that a majority of the members has applied."""
+        last = self.oplog.last
+        if self.majority_keeps_up:
+            return last
+        now_us = self.clock.now_us
+        have = 1
+        for position, count in sorted(
+            ((group.applied(now_us), count) for group, count in self._groups), reverse=True
+        ):
+            last = position
+            have += count
+            if have >= self.majority:
+                break
+        return last
+
+    def horizon(self) -> int:
+        """The newest position that every member has applied; nobody reads before it.
+
+        A pinned position is still read, so it holds the horizon back.
+        """
+        now_us = self.clock.now_us
+        applied = (group.applied(now_us) for group, _ in self._groups)
+        return min((*applied, *self._pinned.values()), default=self.oplog.last)
+
+    def pin(self, position: int) -> object:
+        """Keep `position` readable, for a snapshot session; returns a token for `unpin`."""
+        token = object()
+        self._pinned[token] = position
+        return token
+
+    def unpin(self, token: object) -> None:
+        """Let go of a pinned position; a token that is not pinned is ignored."""
+        self._pinned.pop(token, None)
+
+    def acknowledged_us(self, position: int, members: int) -> int | None:
+        """When that many members, the primary included, have the entry; None if never."""
+        have = 1
+        if have >= members:
+            return 0
+        dues = ((group.due_us(position), count) for group, count in self._groups)
+        for due_us, count in sorted((due, count) for due, count in dues if due is not None):
+            have += count
+            if have >= members:
+                return due_us
+        return None
+
+    def behind(self, member: Member) -> Duration:
+        """How long ago the primary's state was what the member shows now.
+
+        Zero if the member has every write. Otherwise the delay of the oldest write that it has
+        not applied; for a paused member, at least the time since that write.
+        """
+        position = self.applied(member) + 1
+        replication = member.replication
+        if replication is None or position > self.oplog.last:
+            return ZERO
+        if replication.is_endless:
+            return FOREVER
+        written_us = self.oplog.time_us(position)
+        due_us = replication.due_us(position)
+        if due_us is None:
+            return Duration.of_us(max(self.clock.now_us - written_us, member.lag.low.us))
+        return Duration.of_us(due_us - written_us)
+
+    def laggards(self, position: int) -> list[str]:
+        """The members that will never apply the entry at `position`, each with the reason."""
+        return [
+            f"{member.name} ({'is paused' if member.paused else 'has lag inf'})"
+            for member in self.secondaries
+            if member.replication is not None and member.replication.due_us(position) is None
+        ]
+
+    # -- control ---------------------------------------------------------------------------
+
+    def pause(self, names: Sequence[str]) -> None:
+        """Stop replication on these secondaries."""
+        for replication in self._alone(names):
+            replication.paused = True
+        self._regroup()
+
+    def resume(self, names: Sequence[str]) -> None:
+        """Let replication go on; entries whose delay is over are applied at once."""
+        for replication in self._alone(names):
+            replication.paused = False
+        self._regroup()
+
+    def catch_up(self, names: Sequence[str]) -> None:
+        """Let these secondaries apply all there is; they lag, or stay paused, from there."""
+        for replication in self._alone(names):
+            replication.catch_up()
+        self._regroup()
+
+    def set_lag(self, lag: Lag, names: Sequence[str]) -> None:
+        """Let these secondaries lag by `lag` from now on."""
+        for name in names:
+            [replication] = self._alone([name])
+            member = self.member(name)
+            member.lag = lag
+            replication.set_policy(lag.policy(*self._seed, name, self.oplog.last))
+        self._regroup()
+
+    def _alone(self, names: Sequence[str]) -> list[Replication]:
+        """The replications of these members, each its own; the primary has none."""
+        now_us = self.clock.now_us
+        result = []
+        for member in map(self.member, names):
+            if member.replication is not None:
+                member.replication.applied(now_us)
+                member.replication = member.replication.alone()
+                result.append(member.replication)
+        return result

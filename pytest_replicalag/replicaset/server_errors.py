@@ -1,0 +1,148 @@
+"""The errors of a MongoDB server, as pymongo raises them: codes, names, messages and details.
+
+Each was recorded from a three-member replica set of MongoDB 6.0.
+MongoDB manual, Error Codes; driver specification, Read and Write Concern.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson import Timestamp
+from pymongo.errors import (
+    ExecutionTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    WriteConcernError,
+    WTimeoutError,
+)
+
+__all__ = [
+    "invalid_options",
+    "max_time_expired",
+    "not_writable_primary",
+    "operation_failure",
+    "snapshot_refused",
+    "snapshot_too_old",
+    "snapshot_unavailable",
+    "time_ahead",
+    "unknown_read_concern",
+    "unknown_write_concern",
+    "unsatisfiable_write_concern",
+    "write_concern_exception",
+    "write_concern_too_large",
+    "write_timeout",
+]
+
+
+def operation_failure(code: int, code_name: str, message: str) -> OperationFailure:
+    """A command that the server refused."""
+    return OperationFailure(message, code, _reply(code, code_name, message))
+
+
+def invalid_options(message: str) -> OperationFailure:
+    """Error 72: options that do not go together, or a time that has not come."""
+    return operation_failure(72, "InvalidOptions", message)
+
+
+def time_ahead(field: str, requested: Timestamp, current: Timestamp) -> OperationFailure:
+    """Error 72: `afterClusterTime` or `atClusterTime` is after the cluster time."""
+    return invalid_options(
+        f"readConcern {field} value must not be greater than the current clusterTime. "
+        f"Requested clusterTime: {{ ts: {requested} }}; current clusterTime: {{ ts: {current} }}"
+    )
+
+
+def unknown_read_concern() -> OperationFailure:
+    """Error 9: a read concern level that there is not."""
+    levels = "'local', 'majority', 'linearizable', 'available', or 'snapshot'"
+    return operation_failure(9, "FailedToParse", f"readConcern.level must be either {levels}")
+
+
+def write_concern_too_large() -> OperationFailure:
+    """Error 9: `w` is larger than any replica set; nothing is written."""
+    return operation_failure(
+        9, "FailedToParse", "w has to be a non-negative number and not greater than 50"
+    )
+
+
+def snapshot_refused(command: str) -> OperationFailure:
+    """Error 72: a snapshot session was used with a command that has no read concern snapshot."""
+    return invalid_options(
+        f'Command {command} does not support {{ readConcern: {{ level: "snapshot", '
+        'provenance: "clientSupplied" } } :: caused by :: read concern not supported'
+    )
+
+
+def snapshot_too_old(requested: Timestamp) -> OperationFailure:
+    """Error 239: the history before a snapshot is gone."""
+    return operation_failure(
+        239,
+        "SnapshotTooOld",
+        f"Read timestamp {requested} is older than the oldest available timestamp.",
+    )
+
+
+def snapshot_unavailable(requested: Timestamp, minimum: Timestamp) -> OperationFailure:
+    """Error 246: the collection was created, or got its name, after the snapshot."""
+    return operation_failure(
+        246,
+        "SnapshotUnavailable",
+        "Unable to read from a snapshot due to pending collection catalog changes; please retry "
+        f"the operation. Snapshot timestamp is {requested}. Collection minimum is {minimum}",
+    )
+
+
+def max_time_expired(waiting: str = "") -> ExecutionTimeout:
+    """Error 50: a wait outlasted `maxTimeMS`.
+
+    Args:
+        waiting: What the server says it waited for, if it does.
+    """
+    message = f"{waiting}operation exceeded time limit"
+    return ExecutionTimeout(message, 50, _reply(50, "MaxTimeMSExpired", message))
+
+
+def not_writable_primary(message: str = "not primary") -> NotPrimaryError:
+    """Error 10107: a secondary was asked for what only the primary does."""
+    return NotPrimaryError(message, _reply(10107, "NotWritablePrimary", message))
+
+
+def _reply(code: int, code_name: str, message: str) -> dict[str, Any]:
+    return {"ok": 0.0, "errmsg": message, "code": code, "codeName": code_name}
+
+
+def write_timeout(write_concern: dict[str, Any]) -> dict[str, Any]:
+    """Error 64: `wtimeout` passed before enough members had the write; the write stays."""
+    return {
+        "code": 64,
+        "codeName": "WriteConcernFailed",
+        "errmsg": "waiting for replication timed out",
+        "errInfo": {"wtimeout": True, "writeConcern": write_concern},
+    }
+
+
+def unsatisfiable_write_concern(write_concern: dict[str, Any]) -> dict[str, Any]:
+    """Error 100: `w` is larger than the set; the write stays."""
+    return {
+        "code": 100,
+        "codeName": "UnsatisfiableWriteConcern",
+        "errmsg": "Not enough data-bearing nodes",
+        "errInfo": {"writeConcern": write_concern},
+    }
+
+
+def unknown_write_concern(mode: str, write_concern: dict[str, Any]) -> dict[str, Any]:
+    """Error 79: `w` is a word that the set does not define; the write stays."""
+    return {
+        "code": 79,
+        "codeName": "UnknownReplWriteConcern",
+        "errmsg": f"No write concern mode named '{mode}' found in replica set configuration",
+        "errInfo": {"writeConcern": write_concern},
+    }
+
+
+def write_concern_exception(error: dict[str, Any]) -> WriteConcernError:
+    """What pymongo raises for a reply with that write concern error."""
+    kind = WTimeoutError if error["errInfo"].get("wtimeout") else WriteConcernError
+    return kind(error["errmsg"], error["code"], error)

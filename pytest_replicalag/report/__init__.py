@@ -1,0 +1,1 @@
+"""One report of a run, and its renderings."""

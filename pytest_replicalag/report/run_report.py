@@ -1,0 +1,181 @@
+"""What one test, and a whole run, has to tell: plain data that crosses process borders.
+
+Each test's part travels with its pytest report, so it reaches the controller of pytest-xdist as it
+reaches the terminal of a single process, and a worker that dies takes nothing else with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_replicalag.durations import Duration
+from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+
+__all__ = ["Finding", "RunReport", "TestReport", "findings", "from_plain", "to_plain"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestReport:
+    """What one test has to tell.
+
+    Attributes:
+        test: Its node id.
+        without_lag: Whether it is marked, and ran without lag because none was given.
+        reads: How many reads it made through wrapped clients.
+        secondary_reads: How many of them a secondary could serve.
+        stale_reads: Its stale reads, in order.
+    """
+
+    __test__ = False
+
+    test: str
+    without_lag: bool = False
+    reads: int = 0
+    secondary_reads: int = 0
+    stale_reads: tuple[StaleRead, ...] = ()
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a run has to tell; one report for each run of a test, so a rerun counts once more.
+
+    Attributes:
+        tests: Its tests' reports, in the order in which they came.
+    """
+
+    tests: list[TestReport] = field(default_factory=list)
+
+    def add(self, test: TestReport) -> None:
+        """Add one test's report."""
+        self.tests.append(test)
+
+    @property
+    def lagged(self) -> int:
+        """How many tests ran with lag."""
+        return len({test.test for test in self.tests if not test.without_lag})
+
+    @property
+    def without_lag(self) -> int:
+        """How many marked tests ran without lag because no lag was given."""
+        return len({test.test for test in self.tests if test.without_lag})
+
+    @property
+    def reads(self) -> int:
+        """How many reads lagging tests made through wrapped clients."""
+        return sum(test.reads for test in self.tests)
+
+    @property
+    def secondary_reads(self) -> int:
+        """How many of them a secondary could serve."""
+        return sum(test.secondary_reads for test in self.tests)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A stale read that a run made, at one place of the code, once or more often.
+
+    Attributes:
+        example: The one of the first test by name.
+        count: How often it happened.
+        tests: The tests that made it, sorted.
+    """
+
+    example: StaleRead
+    count: int
+    tests: tuple[str, ...]
+
+
+def findings(stale_reads: Iterable[StaleRead]) -> list[Finding]:
+    """The distinct stale reads, by place in the code; the order of tests does not matter.
+
+    Two are the same if the same call missed writes of the same calls.
+    """
+    groups: dict[tuple[object, ...], list[StaleRead]] = {}
+    for read in stale_reads:
+        sites = tuple((missed.operation, missed.call_site) for missed in read.missed)
+        key = (read.call_site, read.operation, read.namespace, read.guarantees, sites)
+        groups.setdefault(key, []).append(read)
+    found = [
+        Finding(
+            example=min(group, key=lambda read: read.test),
+            count=len(group),
+            tests=tuple(sorted({read.test for read in group})),
+        )
+        for group in groups.values()
+    ]
+    return sorted(found, key=_order)
+
+
+def _order(finding: Finding) -> tuple[object, ...]:
+    read = finding.example
+    site = read.call_site
+    return (site.path, site.line, read.operation, read.namespace, read.text, finding.tests)
+
+
+def to_plain(report: TestReport) -> dict[str, Any]:
+    """A test's report as dicts, lists, strings and numbers."""
+    return {
+        "test": report.test,
+        "without_lag": report.without_lag,
+        "reads": report.reads,
+        "secondary_reads": report.secondary_reads,
+        "stale_reads": [_plain_stale_read(read) for read in report.stale_reads],
+    }
+
+
+def from_plain(plain: Mapping[str, Any]) -> TestReport:
+    """The report that `to_plain` made plain."""
+    stale_reads = tuple(map(_stale_read, plain.get("stale_reads", ())))
+    return TestReport(**{**plain, "stale_reads": stale_reads})
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _plain_stale_read(read: StaleRead) -> dict[str, Any]:
+    missed = [
+        {
+            **_fields(write),
+            "call_site": None if write.call_site is None else _fields(write.call_site),
+            "age": write.age.us,
+        }
+        for write in read.missed
+    ]
+    return {
+        **_fields(read),
+        "call_site": _fields(read.call_site),
+        "behind": read.behind.us,
+        "missed": missed,
+        "guarantees": list(read.guarantees),
+        "fixes": list(read.fixes),
+    }
+
+
+def _stale_read(plain: Mapping[str, Any]) -> StaleRead:
+    missed = tuple(
+        MissedWrite(
+            **{
+                **write,
+                "call_site": None if write["call_site"] is None else CallSite(**write["call_site"]),
+                "age": Duration.of_us(write["age"]),
+            }
+        )
+        for write in plain["missed"]
+    )
+    return StaleRead(
+        **{
+            **plain,
+            "call_site": CallSite(**plain["call_site"]),
+            "behind": Duration.of_us(plain["behind"]),
+            "missed": missed,
+            "guarantees": _strings(plain["guarantees"]),
+            "fixes": _strings(plain["fixes"]),
+        }
+    )
+
+
+def _strings(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(values)

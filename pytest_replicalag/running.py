@@ -1,0 +1,72 @@
+"""One run of one test: its settings, its simulation, and what it has to tell afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pytest_replicalag.control import ReplicaLag
+from pytest_replicalag.report.run_report import TestReport, to_plain
+from pytest_replicalag.settings import OnStale, Settings
+from pytest_replicalag.simulation import Simulation, governor
+from pytest_replicalag.sleeping import counting_sleeps
+
+__all__ = ["TestRun"]
+
+
+class TestRun:
+    """A run of a test; a rerun is another one.
+
+    Args:
+        settings: The test's settings.
+        test: Its node id.
+
+    Attributes:
+        settings: As given.
+    """
+
+    __test__ = False
+
+    def __init__(self, settings: Settings, test: str) -> None:
+        self.settings = settings
+        self._simulation = Simulation(settings, test)
+
+    @property
+    def control(self) -> ReplicaLag:
+        """What the `replica_lag` fixture gives."""
+        return ReplicaLag(self._simulation, enabled=self.settings.enabled)
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Let the simulation govern the test's call phase, which runs inside.
+
+        Raises:
+            Failed: The test passed, but made a stale read, and `on_stale` is `fail`.
+        """
+        if not self.settings.enabled:
+            yield
+            return
+        simulation = self._simulation
+        with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
+            yield
+        count = len(simulation.stale_reads)
+        if count and self.settings.on_stale is OnStale.FAIL:
+            reads = "a stale read" if count == 1 else f"{count} stale reads"
+            pytest.fail(
+                f"the test passed, but made {reads} (see section “replica lag”; on_stale=fail)",
+                pytrace=False,
+            )
+
+    def plain_report(self) -> dict[str, Any]:
+        """What it has to tell, as plain data; see `run_report`."""
+        simulation = self._simulation
+        report = TestReport(
+            test=simulation.test,
+            reads=simulation.reads,
+            secondary_reads=simulation.secondary_reads,
+            stale_reads=tuple(simulation.stale_reads),
+        )
+        return to_plain(report)

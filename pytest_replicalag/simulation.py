@@ -1,0 +1,235 @@
+"""The running test's simulation: its replica set, and the record of what its reads missed.
+
+`wrap`, `MongoClient` and the `replica_lag` fixture talk to it. Which simulation runs is known to one
+object, `governor`; every wrapped client asks it at every operation, whatever scope it was made in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from threading import RLock
+from typing import Any, Final
+
+from pymongo.read_preferences import make_read_preference, read_pref_mode_from_name
+
+from pytest_replicalag.call_sites import caller
+from pytest_replicalag.checker.shorten import Shortener
+from pytest_replicalag.checker.stale_reads import judge
+from pytest_replicalag.engines.memory.journal import Journal
+from pytest_replicalag.engines.memory.versions import Changes
+from pytest_replicalag.fronts.governor import Causality, ReadPlan
+from pytest_replicalag.records import Observation, Read, StaleRead, Write
+from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
+from pytest_replicalag.replicaset.lag import NO_LAG, assign_lags, seeded
+from pytest_replicalag.replicaset.read_concern import ReadConcern, read_position, wait_for
+from pytest_replicalag.replicaset.replica_set import ReplicaSet
+from pytest_replicalag.replicaset.selection import ServerSelector
+from pytest_replicalag.replicaset.write_concern import acknowledgement
+from pytest_replicalag.settings import ClockKind, OnStale, Settings
+
+__all__ = ["Simulation", "governor"]
+
+
+_MAY_READ_FROM_SECONDARIES: Final = 2
+"""Modes from this one on can choose a secondary while there is a primary."""
+
+
+class Simulation:
+    """One test's replica set, from the start of its call phase to its end.
+
+    Args:
+        settings: The test's settings.
+        test: Its node id.
+
+    Attributes:
+        settings: As given.
+        test: As given.
+        replica_set: The simulated set.
+        journal: Numbers the writes and remembers what they replaced.
+        checks: Whether reads are checked for staleness.
+        read_preference: What clients opened without one use.
+        write_concern: What clients opened without one use, as a client sends it.
+        stale_reads: What was found so far.
+        reads: How many reads there were.
+        secondary_reads: How many of them a secondary could serve.
+    """
+
+    def __init__(self, settings: Settings, test: str) -> None:
+        self.settings = settings
+        self.test = test
+        seed = (settings.seed, test)
+        clock: Clock = VirtualClock() if settings.clock is ClockKind.VIRTUAL else WallClock()
+        lags = assign_lags(settings.lags or (NO_LAG,), settings.secondaries)
+        self.replica_set = ReplicaSet(clock, lags, *seed)
+        self.journal = Journal(self.replica_set)
+        self.checks = settings.on_stale is not OnStale.IGNORE
+        mode = read_pref_mode_from_name(settings.read_preference)
+        self.read_preference = make_read_preference(mode, None)
+        default = settings.write_concern == "majority"
+        self.write_concern: dict[str, Any] = {} if default else {"w": settings.write_concern}
+        self.stale_reads: list[StaleRead] = []
+        self.reads = 0
+        self.secondary_reads = 0
+        self._selector = ServerSelector(self.replica_set, settings.choose, seeded(*seed, "choose"))
+        self._shorten = Shortener(datetime.now(timezone.utc))
+        self._seen: dict[tuple[object, ...], int] = {}
+        self._sessions = 0
+        self._is_virtual = settings.clock is ClockKind.VIRTUAL
+
+    # -- what fronts ask -------------------------------------------------------------------
+
+    def new_session(self) -> int:
+        """The number of a session that takes part from now on; from 1."""
+        self._sessions += 1
+        return self._sessions
+
+    def plan_read(
+        self,
+        operation: str,
+        read_preference: Any,
+        level: str | None,
+        session: Causality | None,
+        max_time_ms: int | None,
+    ) -> ReadPlan:
+        """Charge a round trip, choose the member, wait as the read concern asks.
+
+        Args:
+            operation: The method's name, for errors.
+            read_preference: pymongo's, or the library's `PRIMARY`.
+            level: The read concern level, or None.
+            session: The read's explicit session, or None.
+            max_time_ms: Its time limit in milliseconds, or None.
+
+        Raises:
+            PyMongoError: What the driver or the server raises.
+            EndlessWaitError: The wait could never end.
+        """
+        replica_set = self.replica_set
+        with governor.lock:
+            replica_set.clock.round_trip()
+            self.reads += 1
+            member = self._selector.select(read_preference)
+            if read_preference.mode >= _MAY_READ_FROM_SECONDARIES:
+                self.secondary_reads += 1
+            if level is None and session is None:
+                return ReadPlan(member, replica_set.applied(member))
+            concern = ReadConcern(
+                level=level,
+                after=0 if session is None else session.read_after(self),
+                at=None if session is None else session.read_at(self),
+            )
+            limit_us = max_time_ms * 1_000 if max_time_ms else None
+            wait = wait_for(replica_set, member, concern, operation, limit_us)
+        self._wait_until(wait.until_us)
+        if wait.error is not None:
+            raise wait.error
+        with governor.lock:
+            return ReadPlan(member, read_position(replica_set, member, concern))
+
+    def acknowledge(
+        self, operation: str, position: int, write_concern: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Wait as the write concern asks.
+
+        Args:
+            operation: The method's name, for errors.
+            position: Of the write's last oplog entry.
+            write_concern: As a client sends it.
+
+        Returns:
+            The write concern error of the reply, if there is one.
+
+        Raises:
+            EndlessWaitError: The wait could never end.
+        """
+        with governor.lock:
+            ending = acknowledgement(self.replica_set, position, write_concern, operation)
+        self._wait_until(ending.due_us)
+        return ending.error
+
+    def _wait_until(self, time_us: int) -> None:
+        """Let a time come; only a virtual wait, which takes none, is made under the lock."""
+        if not time_us:
+            return
+        if self._is_virtual:
+            with governor.lock:
+                self.replica_set.clock.wait_until(time_us)
+        else:
+            self.replica_set.clock.wait_until(time_us)
+
+    def write(
+        self, operation: str, namespace: str, arguments: tuple[Any, ...], session: int
+    ) -> Write:
+        """Charge a round trip; returns the record of the write that follows."""
+        self.replica_set.clock.round_trip()
+        write = Write(operation, namespace, arguments, caller(), session)
+        self.journal.write = write
+        return write
+
+    def has_read(self, key: tuple[object, ...], position: int) -> int:
+        """Note a read's position for its client; returns the newest one before it."""
+        seen = self._seen.get(key, 0)
+        if position > seen:
+            self._seen[key] = position
+        return seen
+
+    def stale(
+        self, read: Read, plan: ReadPlan, result: Any, fresh: Any, missed: Changes, seen: int
+    ) -> None:
+        """Record a read whose result is not the newest.
+
+        Args:
+            read: The read.
+            plan: Where it was answered.
+            result: What it returned.
+            fresh: What it returns at the newest position.
+            missed: The changes that made the difference.
+            seen: The newest position at which its client had read the namespace before.
+        """
+        replica_set = self.replica_set
+        now_us = replica_set.clock.now_us
+        entries = ((position, replica_set.oplog[position]) for position in missed.newest)
+        told: dict[int, tuple[int, int, Write | None]] = {}
+        for position, entry in entries:  # the last change of each write stands for it
+            told[id(entry.write)] = (position, now_us - entry.time_us, entry.write)
+        observation = Observation(
+            read=read,
+            member=plan.member.name,
+            behind=replica_set.behind(plan.member),
+            is_paused=plan.member.paused,
+            members=len(replica_set.members),
+            result=result,
+            fresh_result=fresh,
+            missed=tuple(told.values()),
+            missed_count=missed.count,
+            missed_from=missed.oldest,
+            seen=seen,
+        )
+        self.stale_reads.append(judge(self.test, observation, self._shorten))
+
+
+class SimulationGovernor:
+    """Knows the running simulation.
+
+    Attributes:
+        running: It; None between tests and in tests without lag.
+        lock: Held around every operation on data, and every look at the replica set.
+    """
+
+    def __init__(self) -> None:
+        self.running: Simulation | None = None
+        self.lock = RLock()
+
+    @contextmanager
+    def govern(self, simulation: Simulation | None) -> Iterator[None]:
+        """Let `simulation` run inside; the one that ran before, if any, goes on afterwards."""
+        before, self.running = self.running, simulation
+        try:
+            yield
+        finally:
+            self.running = before
+
+
+governor = SimulationGovernor()
