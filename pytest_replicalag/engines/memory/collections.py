@@ -64,8 +64,8 @@ class EngineCollection:
         """The documents that match, the library's way, but found by key where that is enough."""
         key = direct_key(filter)
         if key is not NO_KEY:
-            store = self._db_store[self._name]
-            document = store[key] if key in store else ABSENT
+            store = self._store
+            document = store.find(key)
             # Without a document, a further condition is left to the library, which may refuse it.
             if document is not ABSENT or len(filter) == 1:
                 self._only = _Only(store, document)
@@ -86,6 +86,15 @@ class LiveCollection(EngineCollection):
     _updating: bool = False
     _only_first: bool = False
 
+    @property
+    def _store(self) -> Any:
+        if self._only is not None:
+            return self._only
+        try:  # mongomock asks for its store at every step, so this takes the short way
+            return self._db_store._collections[self._name]
+        except KeyError:
+            return self._db_store[self._name]
+
     def _iter_documents(self, filter: Any) -> Iterator[Any]:
         documents = iter(self._documents_for(filter))
         if not self._updating:
@@ -95,7 +104,7 @@ class LiveCollection(EngineCollection):
 
     def _writable(self, documents: Iterator[Any]) -> Iterator[Any]:
         """Copies to update in place of the stored documents, each made when its turn comes."""
-        store = self._db_store[self._name]
+        store = self._store
         for document in documents:
             key = document["_id"]
             yield store.writable(document, self._hashdict(key) if isinstance(key, dict) else key)
@@ -104,10 +113,9 @@ class LiveCollection(EngineCollection):
 
     def _write(self, write: Callable[[], Any]) -> Any:
         """Run a write of documents, and log what it has changed even if it fails halfway."""
-        store: CollectionHistory = self._db_store[self._name]
-        if store.journal is None or store.is_writing:
+        store: CollectionHistory = self._store
+        if not store.begin_write():
             return write()
-        store.begin_write()
         try:
             return write()
         finally:
@@ -115,20 +123,17 @@ class LiveCollection(EngineCollection):
 
     def _insert(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         insert = super()._insert  # type: ignore[misc]
-        if not isinstance(data, Mapping):
-            return insert(data, *args, **kwargs)  # a list: each document comes here by itself
-        store: CollectionHistory = self._db_store[self._name]
-        if store.journal is None or store.is_writing:
+        # Each document of a list comes here again by itself.
+        if not (type(data) is dict or isinstance(data, Mapping)) or not self._store.begin_write():
             return insert(data, *args, **kwargs)
-        store.begin_write()
         try:
             return insert(data, *args, **kwargs)
         finally:
-            store.end_write()
+            self._store.end_write()
 
     def _update(self, spec: Any, document: Any, *args: Any, **kwargs: Any) -> Any:
         update = super()._update  # type: ignore[misc]
-        if self._db_store[self._name].journal is None:
+        if self._store.journal is None:
             return update(spec, document, *args, **kwargs)
         # mongomock-ng sorts, and updates, copies of its own, and stores them when it is done.
         self._updating = not kwargs.get("sort")

@@ -38,7 +38,12 @@ class MemoryEngine:
 
     def attach(self, journal: Journal | None) -> None:
         """Let `journal` log writes from now on; None while no simulation runs."""
-        self.server.attach(journal)
+        if journal is not self.server.journal:
+            self.server.attach(journal)
+
+    def live(self, database: str, collection: str, codec_options: Any) -> Any:
+        """The primary's collection; valid for as long as the engine is."""
+        return self.live_client.get_database(database).collection(collection, codec_options)
 
     def has_changed(self, database: str, collection: str, position: int) -> bool:
         """Whether a collection's documents differ, or may differ, from those at `position`."""

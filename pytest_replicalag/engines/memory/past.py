@@ -188,10 +188,10 @@ class PastCollection:
         return len(self._documents_then())
 
     def __contains__(self, key: Hashable) -> bool:
-        return self.get(key) is not ABSENT
+        return self.find(key) is not ABSENT
 
     def __getitem__(self, key: Hashable) -> Any:
-        document = self.get(key)
+        document = self.find(key)
         if document is ABSENT:
             raise KeyError(key)
         return document
@@ -200,7 +200,7 @@ class PastCollection:
         """The document that the primary has now under that key, or None."""
         return None if self._now is None else self._now._documents.get(key)
 
-    def get(self, key: Hashable) -> Any:
+    def find(self, key: Hashable) -> Any:
         """The document with that key, or `ABSENT`."""
         live = self._live.get(key, ABSENT)
         image = self.versions.at(key, self._position, live)

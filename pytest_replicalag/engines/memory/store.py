@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import bson
 from bson.errors import BSONError
@@ -33,9 +33,10 @@ INCARNATION: Final = object()
 _IMMUTABLE: Final = (str, int, float, bool, type(None), bytes, bson.ObjectId)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A document and its place in natural order.
+
+    A `NamedTuple`, for one is made for each document that is replaced.
 
     Attributes:
         number: Grows with each insert, as a storage engine's record id does.
@@ -142,32 +143,31 @@ class CollectionHistory:
         return self._documents[key]
 
     def __setitem__(self, key: Hashable, document: Any) -> None:
-        numbers = self.numbers
-        batch = self._batch
-        if batch is not None:
-            if key not in batch:
-                batch[key] = self._record(key)
-            if key not in numbers:
-                numbers[key] = self._next_number
-                self._next_number += 1
-            self._documents[key] = document
-            return
-        replaced = self._record(key) if self._server.journal is not None else None
-        if key not in numbers:
-            numbers[key] = self._next_number
+        number = self.numbers.get(key)
+        replaced = ABSENT if number is None else Record(number, self._documents[key])
+        if number is None:
+            self.numbers[key] = self._next_number
             self._next_number += 1
         self._documents[key] = document
-        if replaced is not None:
-            self._log(key, replaced)
-
-    def __delitem__(self, key: Hashable) -> None:
-        replaced = self._record(key)
-        del self._documents[key]
-        self.numbers.pop(key, None)
         if self._batch is not None:
             self._batch.setdefault(key, replaced)
         elif self._server.journal is not None:
             self._log(key, replaced)
+
+    def __delitem__(self, key: Hashable) -> None:
+        replaced = Record(self.numbers[key], self._documents[key])
+        del self._documents[key]
+        del self.numbers[key]
+        if self._batch is not None:
+            self._batch.setdefault(key, replaced)
+        elif self._server.journal is not None:
+            self._log(key, replaced)
+
+    def find(self, key: Hashable) -> Any:
+        """The document with that key, or `ABSENT`."""
+        if self._ttl_indexes:
+            self._remove_expired_documents()
+        return self._documents.get(key, ABSENT)
 
     def drop(self) -> None:
         """Empty the collection. What it held is set aside whole, so this does not cost its size."""
@@ -225,14 +225,16 @@ class CollectionHistory:
             if journal is not None and self.metadata != before:
                 journal.replaced(self.versions, METADATA, before)
 
-    @property
-    def is_writing(self) -> bool:
-        """Whether a write of documents is under way."""
-        return self._batch is not None
+    def begin_write(self) -> bool:
+        """Note what is replaced from now on; nothing is logged before `end_write`.
 
-    def begin_write(self) -> None:
-        """Note what is replaced from now on; nothing is logged before `end_write`."""
+        Returns:
+            False if nothing is to be noted: no simulation runs, or it is a part of another write.
+        """
+        if self._batch is not None or self._server.journal is None:
+            return False
         self._batch = {}
+        return True
 
     def end_write(self) -> None:
         """Log each document that is not what it was, in the order in which they were touched."""
@@ -257,10 +259,6 @@ class CollectionHistory:
         own = copy_document(document)
         self[key] = own
         return own
-
-    def _record(self, key: Hashable) -> Any:
-        document = self._documents.get(key, ABSENT)
-        return ABSENT if document is ABSENT else Record(self.numbers[key], document)
 
     def _log(self, key: Hashable, replaced: Any) -> None:
         journal = self._server.journal
@@ -333,10 +331,9 @@ class ServerHistory:
 
     def attach(self, journal: Journal | None) -> None:
         """Let `journal` log writes from now on; what another one logged is over."""
-        if journal is not self.journal:
-            for database in self._databases.values():
-                database.forget_history()
-            self.journal = journal
+        for database in self._databases.values():
+            database.forget_history()
+        self.journal = journal
 
     def __getitem__(self, name: str) -> Any:
         try:

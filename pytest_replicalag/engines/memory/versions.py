@@ -55,9 +55,9 @@ class Chain:
 
     __slots__ = ("images", "untils")
 
-    def __init__(self) -> None:
-        self.untils: list[int] = []
-        self.images: list[Any] = []
+    def __init__(self, position: int, image: Any) -> None:
+        self.untils = [position]
+        self.images = [image]
 
     def at(self, position: int, live: Any) -> Any:
         """The image at `position`; `live` if no later write has replaced it."""
@@ -98,9 +98,10 @@ class VersionedMap:
         """Remember that the write at `position` replaced `image`."""
         chain = self.chains.get(key)
         if chain is None:
-            chain = self.chains[key] = Chain()
-        chain.untils.append(position)
-        chain.images.append(image)
+            self.chains[key] = Chain(position, image)
+        else:
+            chain.untils.append(position)
+            chain.images.append(image)
         self.newest = position
 
     def at(self, key: Hashable, position: int, live: Any) -> Any:

@@ -100,6 +100,8 @@ class RoutedClient:
         )
         database._front = self._front
         database._options = options
+        live = self._front.engine.live_client.get_database(name)
+        database._target = Target(database=name, namespace=name, live=live)
         return database
 
     def list_database_names(self, session: Any = None, **kwargs: Any) -> Any:
@@ -115,14 +117,15 @@ class RoutedClient:
             if not any(known is name_or_db for known in self._database_accesses.values()):
                 return super().drop_database(name_or_db)  # type: ignore[misc]
             name_or_db = name_or_db.name
-        target = Target(database=str(name_or_db), collection="", codec_options=self._codec_options)
+        live = self._front.engine.live_client
+        target = Target(database=str(name_or_db), namespace=str(name_or_db), live=live)
         return self._front.write(
             "drop_database",
             target,
-            (name_or_db,),
             self._options.write_concern,
             self._session(session),
-            lambda: self._front.engine.live_client.drop_database(name_or_db),
+            live.drop_database,
+            name_or_db,
         )
 
     # -- sessions --------------------------------------------------------------------------

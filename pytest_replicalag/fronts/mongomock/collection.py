@@ -51,13 +51,8 @@ class RoutedCollection:
     codec_options: Any
     _front: Front
     _options: Options = NOTHING_GIVEN
+    _target: Target
     _cursor_class: Any
-
-    @property
-    def _target(self) -> Target:
-        return Target(
-            database=self.database.name, collection=self.name, codec_options=self.codec_options
-        )
 
     def _session(self, session: Any) -> ClientSession | None:
         return self.database.client._session(session)  # type: ignore[no-any-return]
@@ -101,36 +96,30 @@ class RoutedCollection:
     # -- writes ----------------------------------------------------------------------------
 
     def _write(
-        self, operation: str, arguments: tuple[Any, ...], session: Any, apply: Callable[[Any], Any]
+        self, operation: str, session: Any, apply: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        front = self._front
-        target = self._target
-        return front.write(
+        if session is not None:
+            session = self._session(session)
+        return self._front.write(
             operation,
-            target,
-            arguments,
+            self._target,
             self._options.write_concern,
-            None if session is None else self._session(session),
-            lambda: apply(front.live(target)),
+            session,
+            apply,
+            *args,
+            **kwargs,
         )
 
-    def _insert(self, data: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._write(
-            "insert", (data,), None, lambda live: live._insert(data, *args, **kwargs)
-        )
+    # What the library's own bulk builders call.
 
-    def _update(self, spec: Any, document: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._write(
-            "update",
-            (spec, document),
-            None,
-            lambda live: live._update(spec, document, *args, **kwargs),
-        )
+    def _insert(self, *args: Any, **kwargs: Any) -> Any:
+        return self._write("insert", None, self._target.live._insert, *args, **kwargs)
 
-    def _delete(self, filter: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._write(
-            "delete", (filter,), None, lambda live: live._delete(filter, *args, **kwargs)
-        )
+    def _update(self, *args: Any, **kwargs: Any) -> Any:
+        return self._write("update", None, self._target.live._update, *args, **kwargs)
+
+    def _delete(self, *args: Any, **kwargs: Any) -> Any:
+        return self._write("delete", None, self._target.live._delete, *args, **kwargs)
 
     # -- reads -----------------------------------------------------------------------------
 
@@ -219,16 +208,16 @@ class RoutedCollection:
         With `$out` or `$merge` it runs on the primary.
         """
 
-        def run(collection: Any) -> Any:
-            return collection.aggregate(pipeline, None, *args, **kwargs)
-
         if _stages(pipeline) & _WRITING_STAGES:
-            return self._write("aggregate", (pipeline,), session, run)
+            live = self._target.live
+            return self._write(
+                "aggregate", session, live.aggregate, pipeline, None, *args, **kwargs
+            )
         # Both evaluations need the documents, and the caller a cursor: it is kept as a list.
         read = OtherRead(
             "aggregate",
             (pipeline,),
-            lambda coll: list(run(coll)),
+            lambda coll: list(coll.aggregate(pipeline, None, *args, **kwargs)),
             filter=_leading_match(pipeline),
             reads_others=True,
             is_deterministic=not any(name in str(pipeline) for name in _RANDOM),
@@ -240,13 +229,11 @@ class RoutedCollection:
 
     def list_indexes(self, session: Any = None, **kwargs: Any) -> Any:
         """The collection's indexes, from the primary."""
-        return iter(self._on_primary(session, lambda live: list(live.list_indexes(**kwargs))))
+        live = self._target.live
+        return iter(self._on_primary(session, lambda: list(live.list_indexes(**kwargs))))
 
-    def _on_primary(self, session: Any, run: Callable[[Any], Any]) -> Any:
-        front = self._front
-        target = self._target
-        routed = None if session is None else self._session(session)
-        return front.on_primary(routed, lambda: run(front.live(target)))
+    def _on_primary(self, session: Any, run: Callable[[], Any]) -> Any:
+        return self._front.on_primary(None if session is None else self._session(session), run)
 
     def _iter_documents(self, filter: Any) -> Any:
         read = OtherRead(
@@ -269,7 +256,15 @@ def _write_method(base: Any, name: str) -> Any:
     def write(self: Any, *args: Any, session: Any = None, **kwargs: Any) -> Any:
         if len(args) > place:
             args, session = (*args[:place], None, *args[place + 1 :]), args[place]
-        return self._write(name, args, session, lambda live: getattr(live, name)(*args, **kwargs))
+        return self._front.write(
+            name,
+            self._target,
+            self._options.write_concern,
+            None if session is None else self._session(session),
+            getattr(self._target.live, name),
+            *args,
+            **kwargs,
+        )
 
     return _like(write, documented, name)
 
@@ -278,7 +273,7 @@ def _primary_method(base: Any, name: str) -> Any:
     documented = getattr(base, name)
 
     def read(self: Any, session: Any = None) -> Any:
-        return self._on_primary(session, lambda live: getattr(live, name)())
+        return self._on_primary(session, getattr(self._target.live, name))
 
     return _like(read, documented, name)
 

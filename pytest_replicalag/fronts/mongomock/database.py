@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from pytest_replicalag.fronts.mongomock.operations import Front, Target
@@ -94,68 +93,59 @@ class RoutedDatabase:
         )
         collection._front = self._front
         collection._options = options
+        collection._target = Target(
+            database=self.name,
+            collection=name,
+            codec_options=codec_options,
+            namespace=f"{self.name}.{name}",
+            live=self._front.engine.live(self.name, name, codec_options),
+        )
         return collection
 
     # -- operations ------------------------------------------------------------------------
 
-    @property
-    def _target(self) -> Target:
-        return Target(database=self.name, collection="", codec_options=self.codec_options)
+    _target: Target
 
-    def _live(self) -> Any:
-        return self._front.engine.live_client.get_database(self.name)
-
-    def _write(
-        self, operation: str, arguments: tuple[Any, ...], session: Any, apply: Callable[[Any], Any]
-    ) -> Any:
+    def _write(self, session: Any, method: str, *args: Any, **kwargs: Any) -> Any:
         return self._front.write(
-            operation,
+            method,
             self._target,
-            arguments,
             self._options.write_concern,
             self._client._session(session),
-            lambda: apply(self._live()),
+            getattr(self._target.live, method),
+            *args,
+            **kwargs,
         )
 
-    def _on_primary(self, session: Any, run: Callable[[Any], Any]) -> Any:
-        return self._front.on_primary(self._client._session(session), lambda: run(self._live()))
+    def _on_primary(self, session: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        run = getattr(self._target.live, method)
+        return self._front.on_primary(self._client._session(session), run, *args, **kwargs)
 
     def list_collections(self, *args: Any, session: Any = None, **kwargs: Any) -> Any:
         """The collections, from the primary."""
-        return self._on_primary(session, lambda live: live.list_collections(*args, **kwargs))
+        return self._on_primary(session, "list_collections", *args, **kwargs)
 
     def list_collection_names(self, filter: Any = None, session: Any = None) -> Any:
         """The names of the collections, from the primary."""
-        return self._on_primary(session, lambda live: live.list_collection_names(filter))
+        return self._on_primary(session, "list_collection_names", filter)
 
     def create_collection(self, name: str, session: Any = None, **kwargs: Any) -> Any:
         """Create a collection."""
-        self._write(
-            "create_collection",
-            (name,),
-            session,
-            lambda live: live.create_collection(name, **kwargs),
-        )
+        self._write(session, "create_collection", name, **kwargs)
         return self.get_collection(name)
 
     def drop_collection(self, name_or_collection: Any, session: Any = None) -> Any:
         """Drop a collection."""
-        if isinstance(name_or_collection, self._library_collection):
-            name = name_or_collection.name
-        else:
-            name = name_or_collection
-        return self._write(
-            "drop_collection", (name,), session, lambda live: live.drop_collection(name)
-        )
+        name = name_or_collection
+        if isinstance(name, self._library_collection):
+            name = name.name
+        return self._write(session, "drop_collection", name)
 
-    def rename_collection(self, name: str, new_name: str, *args: Any, **kwargs: Any) -> Any:
+    def rename_collection(
+        self, name: str, new_name: str, *args: Any, session: Any = None, **kwargs: Any
+    ) -> Any:
         """Give a collection another name."""
-        return self._write(
-            "rename_collection",
-            (name, new_name),
-            kwargs.pop("session", None),
-            lambda live: live.rename_collection(name, new_name, *args, **kwargs),
-        )
+        return self._write(session, "rename_collection", name, new_name, *args, **kwargs)
 
     def dereference(self, dbref: Any, session: Any = None) -> Any:
         """The document that a DBRef points to; read as this database reads."""
@@ -166,4 +156,4 @@ class RoutedDatabase:
 
     def command(self, command: Any, *args: Any, session: Any = None, **kwargs: Any) -> Any:
         """Run a command that the library knows, on the primary."""
-        return self._on_primary(session, lambda live: live.command(command, *args, **kwargs))
+        return self._on_primary(session, "command", command, *args, **kwargs)

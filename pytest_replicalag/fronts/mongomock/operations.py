@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, WriteError
+from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from pytest_replicalag.call_sites import caller
@@ -17,7 +17,13 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
 from pytest_replicalag.fronts.mongomock.comparison import Comparable
 from pytest_replicalag.fronts.mongomock.options import in_words
-from pytest_replicalag.fronts.mongomock.outcome import batches, outcome, unacknowledged
+from pytest_replicalag.fronts.mongomock.outcome import (
+    BULKS,
+    NOT_WAITING,
+    batches,
+    outcome,
+    unacknowledged,
+)
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 from pytest_replicalag.records import Read
 from pytest_replicalag.replicaset import server_errors
@@ -34,16 +40,15 @@ class Target:
         database: The database's name.
         collection: The collection's name; empty for the database itself.
         codec_options: The library's codec options.
+        namespace: Database and collection, such as `shop.orders`.
+        live: The primary's collection or database, to run the library's own methods on.
     """
 
     database: str
-    collection: str
-    codec_options: Any
-
-    @property
-    def namespace(self) -> str:
-        """Database and collection, such as `shop.orders`."""
-        return f"{self.database}.{self.collection}" if self.collection else self.database
+    collection: str = ""
+    codec_options: Any = None
+    namespace: str
+    live: Any
 
 
 class Front:
@@ -64,20 +69,22 @@ class Front:
         self,
         operation: str,
         target: Target,
-        arguments: tuple[Any, ...],
         write_concern: Any,
         session: ClientSession | None,
-        apply: Callable[[], Any],
+        apply: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         """Apply a write on the primary and wait for its write concern.
 
         Args:
             operation: The method's name.
             target: What it is about.
-            arguments: What it was called with.
             write_concern: The one that was given, or None.
             session: Its explicit session, or None.
-            apply: Runs it on the live data.
+            apply: The library's method, bound to the live data.
+            args: What it is called with; a report shows these.
+            kwargs: The same.
 
         Raises:
             PyMongoError: What `apply` raises, or the write concern's error; the write stays.
@@ -86,53 +93,67 @@ class Front:
         if running is None:
             with self.governor.lock:
                 self.engine.attach(None)
-                return apply()
+                return apply(*args, **kwargs)
         concern = running.write_concern if write_concern is None else write_concern.document
+        if session is not None or concern:
+            _check(session, running, operation, concern)
         acknowledged = concern.get("w") != 0
-        if session is not None:
-            _check_session(session, running, operation, concern)
-        if "w" in concern:
-            check_write_concern(concern)
-        result, failure, refusal = None, None, None
+        failure: Exception | None = None
+        result = None
         with self.governor.lock:
             self.engine.attach(running.journal)
             number = 0 if session is None else session.number
-            write = running.write(operation, target.namespace, arguments, number)
+            write = running.write(operation, target.namespace, args, number)
             try:
-                result = apply()
-            except BulkWriteError as error:
-                failure = error
+                result = apply(*args, **kwargs)
             except OperationFailure as error:
-                # A write error is the outcome of a command that ran; the server still waits.
-                refusal = error
+                failure = error
             finally:
                 running.journal.write = None
             if operation == "insert_one":
-                write.arguments = _unchanged(arguments)
+                write.arguments = _unchanged(args)
             position = running.replica_set.oplog.last
             if session is not None and acknowledged:
                 session.has_written(running, position)
         if not acknowledged:
-            return None if failure or refusal else unacknowledged(result)
-        if refusal is not None:
-            if isinstance(refusal, WriteError) and not operation.startswith("find_one_and"):
-                running.acknowledge(operation, position, concern)
-            raise refusal
-        count = batches(operation, arguments) if operation == "bulk_write" else 1
-        errors = [running.acknowledge(operation, position, concern) for _ in range(count)]
-        return outcome(operation, result, failure, [error for error in errors if error])
+            return None if failure else unacknowledged(result)
+        if failure is None and operation not in BULKS:
+            trouble = running.acknowledge(operation, position, concern)
+            if trouble is None:
+                return result
+            raise server_errors.write_concern_exception(trouble)
+        return self._finish(running, operation, args, result, failure, position, concern)
 
-    def on_primary(self, session: ClientSession | None, run: Callable[[], Any]) -> Any:
+    def _finish(
+        self,
+        running: Running,
+        operation: str,
+        args: tuple[Any, ...],
+        result: Any,
+        failure: Exception | None,
+        position: int,
+        concern: dict[str, Any],
+    ) -> Any:
+        """End a write that failed, or one of several commands, each of which waits by itself."""
+        waits = batches(operation, args)
+        if operation in NOT_WAITING and not isinstance(failure, BulkWriteError):
+            waits = 0
+        errors = [running.acknowledge(operation, position, concern) for _ in range(waits)]
+        return outcome(result, failure, [error for error in errors if error])
+
+    def on_primary(
+        self, session: ClientSession | None, run: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         """Run a command that drivers send to the primary whatever the read preference."""
         running = self.governor.running
         if running is None:
             with self.governor.lock:
                 self.engine.attach(None)
-                return run()
+                return run(*args, **kwargs)
         with self.governor.lock:
             self.engine.attach(running.journal)
             running.replica_set.clock.round_trip()
-            result = run()
+            result = run(*args, **kwargs)
             if session is not None:
                 session.has_written(running, running.replica_set.oplog.last)
             return result
@@ -162,7 +183,7 @@ class Front:
         if running is None:
             with self.governor.lock:
                 self.engine.attach(None)
-                return comparable.run(self.live(target))
+                return comparable.run(target.live)
         preference = running.read_preference if read_preference is None else read_preference
         level = None if read_concern is None else read_concern.document.get("level")
         if session is not None and session.is_snapshot:
@@ -174,11 +195,6 @@ class Front:
             if session is not None:
                 session.has_read(running, plan, level)
         return result
-
-    def live(self, target: Target) -> Any:
-        """The primary's collection."""
-        database = self.engine.live_client.get_database(target.database)
-        return database.collection(target.collection, target.codec_options)
 
     def _read_at(
         self,
@@ -199,7 +215,7 @@ class Front:
             or self.engine.has_changed(target.database, target.collection, position)
         )
         if unchanged:
-            return comparable.run(self.live(target))
+            return comparable.run(target.live)
         then = comparable.at(self.engine, target, position)
         if not running.checks or not then.past.changed() or not comparable.is_deterministic:
             return then.result
@@ -221,10 +237,20 @@ class Front:
         return then.result
 
 
-def _check_session(
-    session: ClientSession, running: Running, operation: str, concern: Mapping[str, Any]
+def _check(
+    session: ClientSession | None, running: Running, operation: str, concern: Mapping[str, Any]
 ) -> None:
-    """Raise what the driver, or the server before it writes, raises for a write in a session."""
+    """Raise what the driver, or the server before it writes, raises for a write.
+
+    Args:
+        session: Its explicit session, or None.
+        running: The running simulation.
+        operation: The method's name.
+        concern: The write concern as a client sends it.
+    """
+    check_write_concern(concern)
+    if session is None:
+        return
     if concern.get("w") == 0:
         raise ConfigurationError(
             "Explicit sessions are incompatible with unacknowledged write concern: "

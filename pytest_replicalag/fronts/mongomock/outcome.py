@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from pymongo.errors import BulkWriteError
 
-from pytest_replicalag.replicaset import server_errors
-
-__all__ = ["BULKS", "batches", "outcome", "unacknowledged"]
+__all__ = ["BULKS", "NOT_WAITING", "batches", "outcome", "unacknowledged"]
 
 BULKS: Final = ("insert_many", "bulk_write")
 """Operations that report their write concern errors in a `BulkWriteError`."""
+
+NOT_WAITING: Final = ("find_one_and_delete", "find_one_and_replace", "find_one_and_update")
+"""Operations that, if they fail, do not wait for their write concern."""
 
 
 def batches(operation: str, arguments: tuple[Any, ...]) -> int:
@@ -30,30 +31,26 @@ def _command(request: Any) -> str:
     return "insert" if kind == "InsertOne" else kind[:6].replace("Replac", "Update").lower()
 
 
-def outcome(
-    operation: str, result: Any, failure: BulkWriteError | None, errors: list[dict[str, Any]]
-) -> Any:
-    """The result of an acknowledged write.
+def outcome(result: Any, failure: Exception | None, errors: list[dict[str, Any]]) -> Any:
+    """The result of a bulk write, or of a write that failed.
 
     Args:
-        operation: The method's name.
         result: What it returned; None if it failed.
-        failure: The error of a bulk write that failed in part, or None.
+        failure: What it failed with, or None.
         errors: The write concern errors, one for each command that had one.
 
     Raises:
         BulkWriteError: A bulk write failed in part, or had a write concern error.
-        WriteConcernError: Another write had one; `WTimeoutError` for a timeout.
+        OperationFailure: Another write failed; its write concern error is dropped, as by pymongo.
     """
     if failure is not None:
-        details: Any = failure.details
-        details.setdefault("writeConcernErrors", []).extend(errors)
+        if isinstance(failure, BulkWriteError):
+            details: Any = failure.details
+            details.setdefault("writeConcernErrors", []).extend(errors)
         raise failure
-    if not errors:
-        return result
-    if operation in BULKS:
+    if errors:
         raise BulkWriteError({**_counts(result), "writeErrors": [], "writeConcernErrors": errors})
-    raise server_errors.write_concern_exception(errors[0])
+    return result
 
 
 def _counts(result: Any) -> dict[str, Any]:
