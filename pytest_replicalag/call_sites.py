@@ -41,9 +41,13 @@ class Caller(NamedTuple):
     line: int
 
 
-def caller() -> Caller:
-    """The place in the user's code that the current operation comes from."""
-    frame: FrameType | None = sys._getframe(1)
+def caller(own_frames: int = 0) -> Caller:
+    """The place in the user's code that the current operation comes from.
+
+    Args:
+        own_frames: How many of the callers are known to be of this package; they are not looked at.
+    """
+    frame: FrameType | None = sys._getframe(1 + own_frames)
     fallback: FrameType | None = None
     outermost = frame
     while frame is not None:

@@ -36,6 +36,10 @@ _MAY_READ_FROM_SECONDARIES: Final = 2
 """Modes from this one on can choose a secondary while there is a primary."""
 
 
+_FRAMES_OF_A_WRITE: Final = 3
+"""This module's, and two of a front's, stand between the user's code and the record of a write."""
+
+
 class Simulation:
     """One test's replica set, from the start of its call phase to its end.
 
@@ -166,7 +170,7 @@ class Simulation:
     ) -> Write:
         """Charge a round trip; returns the record of the write that follows."""
         self.replica_set.clock.round_trip()
-        write = Write(operation, namespace, arguments, caller(), session)
+        write = Write(operation, namespace, arguments, caller(_FRAMES_OF_A_WRITE), session)
         self.journal.write = write
         return write
 

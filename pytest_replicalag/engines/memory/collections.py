@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -123,13 +123,15 @@ class LiveCollection(EngineCollection):
 
     def _insert(self, data: Any, *args: Any, **kwargs: Any) -> Any:
         insert = super()._insert  # type: ignore[misc]
-        # Each document of a list comes here again by itself.
-        if not (type(data) is dict or isinstance(data, Mapping)) or not self._store.begin_write():
+        # Without an index nothing undoes an insert, so it may be logged as it is made. Each
+        # document of a list comes here again by itself.
+        store = self._store
+        if not store.indexes or not isinstance(data, Mapping) or not store.begin_write():
             return insert(data, *args, **kwargs)
         try:
             return insert(data, *args, **kwargs)
         finally:
-            self._store.end_write()
+            store.end_write()
 
     def _update(self, spec: Any, document: Any, *args: Any, **kwargs: Any) -> Any:
         update = super()._update  # type: ignore[misc]
@@ -197,24 +199,31 @@ class Matches:
 
     Documents are never changed while a journal is attached, so one that both positions share is
     asked about once. It holds for the first filter of a read, which is the read's own.
+
+    Attributes:
+        filter: The filter.
     """
 
-    __slots__ = ("_known", "filter")
+    __slots__ = ("_asked", "_selected", "filter")
 
     def __init__(self) -> None:
         self.filter: Any = None
-        self._known: dict[int, tuple[Any, bool]] = {}
+        self._asked: list[Any] | None = None
+        self._selected: list[Any] = []
 
-    def select(self, documents: Iterable[Any], applies: Callable[[Any], bool]) -> Iterator[Any]:
+    def select(self, documents: list[Any], applies: Callable[[Any], bool]) -> list[Any]:
         """The documents that match, in their order."""
-        known = self._known
-        for document in documents:
-            # The document is kept with the answer, so that its id stays its own.
-            answer = known.get(id(document))
-            if answer is None:
-                answer = known[id(document)] = (document, applies(document))
-            if answer[1]:
-                yield document
+        if self._asked is None:
+            self._asked = documents
+            self._selected = [document for document in documents if applies(document)]
+            return self._selected
+        # The lists keep the documents alive, so that their ids are their own.
+        asked, selected = set(map(id, self._asked)), set(map(id, self._selected))
+        return [
+            document
+            for document in documents
+            if (id(document) in selected if id(document) in asked else applies(document))
+        ]
 
 
 class PastEngineCollection(EngineCollection):
@@ -224,8 +233,10 @@ class PastEngineCollection(EngineCollection):
         matches: Shared by the two evaluations of one read; None where there is no second one.
         copies: Whether results are copied, as they must be to be handed out.
         raw: The stored documents behind the results, in order.
+        finds_in_natural_order: Whether a find without sort keeps the order of the documents.
     """
 
+    finds_in_natural_order: bool
     matches: Matches | None = None
     copies: bool = True
     raw: list[Any]
@@ -247,7 +258,8 @@ class PastEngineCollection(EngineCollection):
         store: PastCollection = self._db_store[self._name]
         if store.is_empty:
             return iter(self._documents_for(filter))
-        return matches.select(store.documents, lambda document: self._applies(filter, document))
+        applies = partial(self._applies, filter)
+        return iter(matches.select(list(store.documents), applies))
 
     def _copy_only_fields(self, document: Any, *args: Any, **kwargs: Any) -> Any:
         self.raw.append(document)
@@ -312,7 +324,15 @@ def engine_classes(library: Library) -> EngineClasses:
         LiveCollection,
         {"_bulk_takes_sort": library.bulk_takes_sort, "_hashdict": library.hashdict},
     )
-    past = _classes(library, PastEngineCollection, {"_applies": staticmethod(applies)})
+    past = _classes(
+        library,
+        PastEngineCollection,
+        {
+            "_applies": staticmethod(applies),
+            # mongomock-ng sorts by distance for $near.
+            "finds_in_natural_order": library.name == "mongomock",
+        },
+    )
     return EngineClasses(live, past)
 
 

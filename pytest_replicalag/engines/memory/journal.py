@@ -62,6 +62,11 @@ class Journal:
         replaced = self._replaced
         while replaced and replaced[0][0] <= horizon:
             _, versions, key = replaced.popleft()
-            versions.forget(key, horizon)
+            chain = versions.chains.get(key)
+            if chain is not None:
+                if chain.untils[-1] <= horizon:
+                    del versions.chains[key]
+                else:
+                    chain.forget(horizon)
         self.replica_set.oplog.forget(horizon)
         self._prune_at = max(_PRUNE_FROM, 2 * len(replaced))

@@ -73,16 +73,11 @@ class Chain:
         newest = tuple(self.untils[-min(count, SHOWN) :])
         return Changes(count=count, oldest=self.untils[first], newest=newest)
 
-    def forget(self, horizon: int) -> bool:
-        """Forget what nobody can read once all members have applied `horizon`.
-
-        Returns:
-            Whether nothing is left.
-        """
+    def forget(self, horizon: int) -> None:
+        """Forget what nobody can read once all members have applied `horizon`."""
         gone = bisect_right(self.untils, horizon)
         del self.untils[:gone]
         del self.images[:gone]
-        return not self.untils
 
 
 class VersionedMap:
@@ -115,9 +110,3 @@ class VersionedMap:
             for key, chain in self.chains.items():
                 if chain.untils[-1] > position:
                     yield key
-
-    def forget(self, key: Hashable, horizon: int) -> None:
-        """Forget the images of `key` that were replaced by `horizon`."""
-        chain = self.chains.get(key)
-        if chain is not None and chain.forget(horizon):
-            del self.chains[key]

@@ -207,7 +207,6 @@ class RoutedCollection:
 
         With `$out` or `$merge` it runs on the primary.
         """
-
         if _stages(pipeline) & _WRITING_STAGES:
             live = self._target.live
             return self._write(

@@ -120,6 +120,7 @@ class FindRead(Comparable):
     def __init__(self, operation: str, arguments: tuple[Any, ...], cursor: Any) -> None:
         super().__init__(operation, arguments, cursor._spec)
         self._cursor = cursor
+        self._differing: list[tuple[Any, Any]] = []
 
     def run(self, collection: Any) -> Any:
         """All documents that match, sorted and projected; the cursor skips and limits."""
@@ -136,13 +137,17 @@ class FindRead(Comparable):
             target.database, target.collection, target.codec_options, copies=False
         )
         cursor = self._cursor
-        for _ in collection._get_dataset(cursor._spec, cursor._sort, cursor._projection, dict):
-            pass
+        if cursor._sort or not collection.finds_in_natural_order:
+            for _ in collection._get_dataset(cursor._spec, cursor._sort, cursor._projection, dict):
+                pass
+        else:
+            collection.raw = list(collection._iter_documents(cursor._spec))
         return Evaluation(past=past, collection=collection, result=None)
 
     def is_fresh(self, then: Evaluation, now: Evaluation) -> bool:
         """Whether the cursor yields the same documents from both."""
-        return not any(True for _ in self._differences(then, now))
+        self._differing = list(self._differences(then, now))
+        return not self._differing
 
     def results(self, then: Evaluation, now: Evaluation) -> tuple[Any, Any]:
         """The first documents of each, as the caller gets them."""
@@ -156,7 +161,8 @@ class FindRead(Comparable):
     def _relevant(
         self, then: Evaluation, now: Evaluation, database: str, name: str
     ) -> Callable[[Any, Any], bool]:
-        differing = {id(document) for pair in self._differences(then, now) for document in pair}
+        differing = {id(document) for pair in self._differing for document in pair}
+        differing.discard(id(None))
         return lambda image, live: id(image) in differing or id(live) in differing
 
     def _differences(self, then: Evaluation, now: Evaluation) -> Iterable[tuple[Any, Any]]:
@@ -240,7 +246,7 @@ class OtherRead(Comparable):
         )
 
 
-def _any(image: Any, live: Any) -> bool:
+def _any(*_: Any) -> bool:
     return True
 
 

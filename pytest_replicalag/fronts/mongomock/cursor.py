@@ -57,7 +57,7 @@ class RoutedCursor:
                 self._max_time_ms,
             )
             self._answered = self._factory
-        if not with_limit_and_skip:
+        if not (with_limit_and_skip and (self._skip or self._limit)):
             return self._results
         results = self._results[self._skip :]
         return results[: abs(self._limit)] if self._limit else results

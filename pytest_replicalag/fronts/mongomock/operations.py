@@ -110,8 +110,9 @@ class Front:
                 failure = error
             finally:
                 running.journal.write = None
-            if operation == "insert_one":
-                write.arguments = _unchanged(args)
+            if operation == "insert_one" and args and type(args[0]) is dict:
+                # Safe from what the caller does with the document later.
+                write.arguments = (args[0].copy(),)
             position = running.replica_set.oplog.last
             if session is not None and acknowledged:
                 session.has_written(running, position)
@@ -259,10 +260,3 @@ def _check(
     if session.is_snapshot:
         raise server_errors.snapshot_refused(operation)
     session.read_after(running)
-
-
-def _unchanged(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments, safe from what the caller does with the inserted document later."""
-    if arguments and isinstance(arguments[0], dict):
-        return (arguments[0].copy(), *arguments[1:])
-    return arguments

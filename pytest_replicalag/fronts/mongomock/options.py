@@ -1,5 +1,7 @@
-"""Read preference, write concern and read concern, as far as a client, database or collection was
-given them; what was not given is inherited, and in the end comes from the plugin's settings.
+"""Read preference, write concern and read concern, as far as they were given.
+
+What a client, database or collection was not given is inherited, and in the end comes from the
+plugin's settings.
 """
 
 from __future__ import annotations
