@@ -6,9 +6,11 @@ Nothing here imports a database driver, mongomock, Hypothesis or asyncio before 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -27,16 +29,20 @@ from pytest_replicalag.settings import (
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
     from pytest_replicalag.report.run_report import RunReport
+    from pytest_replicalag.running import TestRun
 
 __all__: list[str] = []
 
 _MARKER = "replica_lag"
 _TITLE = "replica lag"
+_REFUSAL = "replica_lag_refusal"
+_WIDTH_WITHOUT_TERMINAL = 80
 
 _MARKER_HELP = (
-    "replica_lag(lag=None, *, secondaries, read_preference, write_concern, choose, clock, "
-    "on_stale, seed): run the test on a simulated replica set whose secondaries lag behind the "
-    "primary. Without a lag of its own it uses --replica-lag; without that it runs without lag. "
+    "replica_lag(lag, *, secondaries, read_preference, write_concern, choose, clock, on_stale, "
+    "seed): run the test on a simulated replica set whose secondaries lag behind the primary. All "
+    "words are optional; what the marker does not say comes from the command line, the ini file "
+    "or the default, and with no lag from anywhere the test runs without lag. "
     'Example: @pytest.mark.replica_lag("1s", secondaries=4, on_stale="fail").'
 )
 
@@ -59,6 +65,20 @@ class _State:
         """What command line or ini say of an option, or None."""
         given = self.command_line.get(name) or self.ini.get(name)
         return None if given is None else parse(name, given)
+
+    @property
+    def settings(self) -> Settings:
+        """What command line and ini say together."""
+        return resolve([self.command_line, self.ini])
+
+    @property
+    def flags(self) -> str:
+        """What the command line gave, to be given again."""
+        return " ".join(
+            given.source if given.value is True else f"{given.source}={shlex.quote(given.value)}"
+            for name, given in self.command_line.items()
+            if name != "seed"
+        )
 
     @property
     def is_off(self) -> bool:
@@ -89,7 +109,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(
                 option.flag, dest=option.ini, metavar=option.metavar, help=option.help + default
             )
-        parser.addini(option.ini, f"Same as {option.flag}: {option.help}{default}", default=None)
+        kind: Literal["bool", "string"] = "bool" if option.is_flag else "string"
+        parser.addini(option.ini, f"Same as {option.flag}.", type=kind, default=None)
     parser.addini(
         FIXTURES_INI,
         "Fixtures whose values are clients to wrap, separated by spaces.",
@@ -106,43 +127,71 @@ def pytest_configure(config: pytest.Config) -> None:
         for option in OPTIONS
         if (value := config.getoption(option.ini)) is not None
     }
-    ini = {
-        option.name: Given(source=f"{option.ini} in the ini file", value=value)
-        for option in OPTIONS
-        if (value := config.getini(option.ini)) not in (None, "")
-    }
-    state = _State(command_line, ini, tuple(config.getini(FIXTURES_INI)))
     try:
+        ini = _read_ini(config)
+        state = _State(command_line, ini, tuple(config.getini(FIXTURES_INI)))
         for layer in (command_line, ini):
             for name, given in layer.items():
                 parse(name, given)
-        resolve([command_line, ini])
+        state.settings  # noqa: B018 - resolving them checks that they go together
         if "all" in command_line and state.said("lag") is None:
             problem = "no lag is given; add --replica-lag=200ms"
             raise SettingError("--replica-lag-all", True, problem)
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_state_key] = state
-    config.pluginmanager.register(_Reporter(config), "replica-lag-reporter")
+    if not _is_worker(config):
+        config.pluginmanager.register(_Reporter(config), "replica-lag-reporter")
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def _read_ini(config: pytest.Config) -> dict[str, Given]:
+    """What the ini file gives, by option name."""
+    ini = {}
+    for option in OPTIONS:
+        source = f"{option.ini} in the ini file"
+        try:
+            value = config.getini(option.ini)
+        except (ValueError, pytest.UsageError) as error:  # pytest reads true and false itself
+            raise SettingError(source, None, f"{error}; write true or false") from None
+        if value not in (None, ""):
+            ini[option.name] = Given(source=source, value=value)
+    return ini
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say the setting when lag is on."""
     state = config.stash[_state_key]
-    settings = resolve([state.command_line, state.ini])
+    settings = state.settings
     if not settings.enabled:
-        return None
+        return []
+    from pytest_replicalag.report.terminal import wrapped
+
     tests = "every test" if state.said("all") else "tests marked replica_lag"
-    return f"{_TITLE}: {settings} ({tests})"
+    return wrapped(f"{_TITLE}: {settings.header(tests)}", _width(config))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse bad markers before any test runs."""
     try:
         for item in items:
             _settings(item)
     except SettingError as error:
+        if _is_worker(config):  # the error of a worker does not reach the user by itself
+            config.workeroutput[_REFUSAL] = str(error)  # type: ignore[attr-defined]
         raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Pass on what a worker of pytest-xdist refused."""
+    refusal = getattr(node, "workeroutput", {}).get(_REFUSAL)
+    if refusal is not None:
+        raise pytest.UsageError(refusal)
 
 
 def _settings(item: pytest.Item) -> Settings | None:
@@ -170,8 +219,18 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     if settings is not None and settings.enabled:
         from pytest_replicalag.running import TestRun
 
-        item.stash[_run_key] = TestRun(settings, item.nodeid)
+        item.stash[_run_key] = TestRun(settings, item.nodeid, _replay(item, settings))
     return (yield)
+
+
+def _replay(item: pytest.Item, settings: Settings) -> str:
+    """The command that runs a test again as it ran."""
+    config = item.config
+    path, separator, rest = item.nodeid.partition("::")
+    path = _show_path(config, str(config.rootpath / path))
+    flags = config.stash[_state_key].flags
+    command = ["pytest", shlex.quote(path + separator + rest), flags]
+    return " ".join([*filter(None, command), f"--replica-lag-seed={settings.seed}"])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -204,10 +263,12 @@ def replica_lag(request: pytest.FixtureRequest) -> ReplicaLag:
     """
     from pytest_replicalag.running import TestRun
 
-    item = request.node
-    run: TestRun | None = item.stash.get(_run_key, None)
+    item: pytest.Item = request.node
+    run = item.stash.get(_run_key, None)
     if run is None:
-        settings = _settings(item) or resolve([])
+        settings = _settings(item)
+        if settings is None:  # a set like the one that it would have, were it marked
+            settings = replace(item.config.stash[_state_key].settings, lags=())
         run = TestRun(settings, item.nodeid)
     return run.control
 
@@ -222,14 +283,16 @@ def pytest_fixture_setup(
         return value
     from pytest_replicalag.clients import wrap
 
+    cached = fixturedef.cached_result
     try:
         wrapped = wrap(value)
     except NotWrappableError as error:
-        raise pytest.UsageError(
+        fixturedef.cached_result = None  # so that the next test is told as well
+        pytest.fail(
             f"{FIXTURES_INI} names the fixture {fixturedef.argname!r}, but its value cannot be "
-            f"wrapped: {error}"
-        ) from None
-    cached = fixturedef.cached_result
+            f"wrapped: {error}",
+            pytrace=False,
+        )
     if cached is not None:
         fixturedef.cached_result = (wrapped, cached[1], None)
     return wrapped
@@ -247,7 +310,9 @@ def pytest_runtest_makereport(
     if call.when == "call":
         run = item.stash.get(_run_key, None)
         if run is not None:
+            # The report of a subtest shows what there is so far; the test's own one counts.
             report.replica_lag = run.plain_report()  # type: ignore[attr-defined]
+            report.replica_lag_is_part = run.is_calling  # type: ignore[attr-defined]
         elif _ran_without(item):
             report.replica_lag = {"test": item.nodeid, "without_lag": True}  # type: ignore[attr-defined]
     return report
@@ -279,9 +344,10 @@ class _Reporter:
 
         test = from_plain(plain)
         self._run = self._run or RunReport()
-        self._run.add(test)
+        if not getattr(report, "replica_lag_is_part", False):
+            self._run.add(test)
         if report.failed and test.stale_reads:
-            text = section(test.stale_reads, self._width, self._show_path)
+            text = section(test, _width(self._config), partial(_show_path, self._config))
             report.sections.append((_TITLE, text))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -290,18 +356,23 @@ class _Reporter:
             return
         from pytest_replicalag.report.terminal import summary
 
-        lines = summary(self._run, self._width, self._show_path)
+        lines = summary(self._run, _width(self._config), partial(_show_path, self._config))
         if lines:
             terminalreporter.section(_TITLE)
             for line in lines:
                 terminalreporter.write_line(line)
 
-    @property
-    def _width(self) -> int:
-        return self._config.get_terminal_writer().fullwidth
 
-    def _show_path(self, path: str) -> str:
-        """A file's path from where pytest was started, if it is of the project."""
-        if path.startswith(str(self._config.rootpath) + os.sep):
-            return os.path.relpath(path, self._config.invocation_params.dir)
-        return path
+def _width(config: pytest.Config) -> int:
+    """The terminal's width in columns."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return _WIDTH_WITHOUT_TERMINAL
+    return config.get_terminal_writer().fullwidth
+
+
+def _show_path(config: pytest.Config, path: str) -> str:
+    """A file's path from where pytest was started, if it is of the project."""
+    if path.startswith(str(config.rootpath) + os.sep):
+        return os.path.relpath(path, config.invocation_params.dir)
+    return path

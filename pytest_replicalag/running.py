@@ -23,16 +23,20 @@ class TestRun:
     Args:
         settings: The test's settings.
         test: Its node id.
+        replay: The command that runs it again, for its report.
 
     Attributes:
         settings: As given.
+        is_calling: Whether its call phase runs.
     """
 
     __test__ = False
 
-    def __init__(self, settings: Settings, test: str) -> None:
+    def __init__(self, settings: Settings, test: str, replay: str = "") -> None:
         self.settings = settings
+        self.is_calling = False
         self._simulation = Simulation(settings, test)
+        self._replay = replay
 
     @property
     def control(self) -> ReplicaLag:
@@ -50,8 +54,12 @@ class TestRun:
             yield
             return
         simulation = self._simulation
-        with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
-            yield
+        self.is_calling = True
+        try:
+            with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
+                yield
+        finally:
+            self.is_calling = False
         count = len(simulation.stale_reads)
         if count and self.settings.on_stale is OnStale.FAIL:
             reads = "a stale read" if count == 1 else f"{count} stale reads"
@@ -67,6 +75,8 @@ class TestRun:
             test=simulation.test,
             reads=simulation.reads,
             secondary_reads=simulation.secondary_reads,
+            is_checked=simulation.checks,
+            replay=self._replay,
             stale_reads=tuple(simulation.stale_reads),
         )
         return to_plain(report)

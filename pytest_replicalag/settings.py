@@ -314,14 +314,32 @@ class Settings:
         return bool(self.lags)
 
     def __str__(self) -> str:
-        """As the header of a run shows it."""
-        return (
-            f"{','.join(map(str, self.lags))}, {self.secondaries} "
-            f"secondar{'y' if self.secondaries == 1 else 'ies'}, "
-            f"read preference {self.read_preference}, write concern {self.write_concern}, "
-            f"{self.choose.value} member, {self.clock.value} clock, "
-            f"{self.on_stale.value} stale reads, seed {self.seed}"
-        )
+        """The lag, what else is not at its default in the marker's words, and the seed."""
+        return ", ".join([self.lag_text, *self._others()])
+
+    @property
+    def lag_text(self) -> str:
+        """The lags, as an option would give them."""
+        return ",".join(map(str, self.lags)) or Off.OFF.value
+
+    def header(self, tests: str) -> str:
+        """As the header of a run shows it.
+
+        Args:
+            tests: Which tests it applies to.
+        """
+        return ", ".join([f"{self.lag_text} in {tests}", *self._others()])
+
+    def _others(self) -> list[str]:
+        others = []
+        for option in OPTIONS:
+            value = getattr(self, option.name, None)
+            if option.name == "seed" or option.default is None or value is None:
+                continue
+            word = value.value if isinstance(value, Enum) else value
+            if str(word) != option.default:
+                others.append(f"{option.name}={word}")
+        return [*others, f"seed={self.seed}"]
 
 
 def read_marker(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> dict[str, Given]:
@@ -346,12 +364,12 @@ def read_marker(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) ->
         if "lag" in words:
             raise SettingError(source, args[0], "the lag is given twice; write it once")
         words["lag"] = args[0]
-    for word in words:
+    for word, value in words.items():
         if word not in allowed:
             close = difflib.get_close_matches(word, allowed, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             problem = f"there is no word {word!r}; there are {', '.join(allowed)}{hint}"
-            raise SettingError(source, words[word], problem)
+            raise SettingError(source, value, problem)
     return {
         word: Given(source=source if word == "lag" else f"{source}, {word}", value=value)
         for word, value in words.items()

@@ -2,7 +2,11 @@
 
 `time.sleep` and `asyncio.sleep` still take their real time. They are replaced where they live, and
 where a module of the project under test has imported them by name, and put back afterwards. Sleeps
-that a database driver makes, on whichever thread, do not count.
+that a database driver makes, on whichever thread, do not count, nor does what a test has put in the
+place of a sleep itself: it stays as the test made it.
+
+A function is only ever judged by its type and its own attributes: what else a module holds, such as
+mocks and proxies, may answer any question with yes, or with an error.
 """
 
 from __future__ import annotations
@@ -12,9 +16,9 @@ import asyncio.tasks
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType, ModuleType
+from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
 from pytest_replicalag.call_sites import is_driver, is_project
@@ -23,52 +27,74 @@ from pytest_replicalag.simulation import governor
 
 __all__ = ["counting_sleeps", "put_back"]
 
-_BY_NAME: Final = ("anyio._backends._asyncio",)
+_HOMES: Final = (time, asyncio, asyncio.tasks)
+_BY_NAME: Final = frozenset({"anyio._backends._asyncio"})
 """Modules that are not of the project, and import a sleep by name on behalf of their callers."""
 
 _MARK: Final = "_replica_lag_sleep"
+
+_FUNCTIONS: Final[tuple[type, ...]] = (BuiltinFunctionType, FunctionType)
+
+# Both may be stand-ins of a test's fixture already, which are none of our business.
+_sleep: Final[Any] = time.sleep
+_async_sleep: Final[Any] = asyncio.sleep
 
 
 @contextmanager
 def counting_sleeps(clock: Clock) -> Iterator[None]:
     """Count sleeps on `clock` inside."""
-    replace: dict[int, Any] = {
-        id(time.sleep): _counted(time.sleep, clock),
-        id(asyncio.sleep): _counted_async(asyncio.sleep, clock),
-    }
-    for module, name, value in _sleeps(lambda value: id(value) in replace):
-        setattr(module, name, replace[id(value)])
+    put_back()
+    counting: dict[int, Any] = {}
+    if type(_sleep) in _FUNCTIONS:
+        counting[id(_sleep)] = _counted(_sleep, clock)
+    if type(_async_sleep) in _FUNCTIONS:
+        counting[id(_async_sleep)] = _counted_async(_async_sleep, clock)
+    loaded = set(sys.modules)
+    for module, name, value in list(_sleeps(lambda value: id(value) in counting)):
+        setattr(module, name, counting[id(value)])
     try:
         yield
     finally:
-        put_back()
+        # A module that was loaded meanwhile, whosever it is, has what it imported by name.
+        put_back(sys.modules.keys() - loaded)
 
 
-def put_back() -> None:
+def put_back(loaded: Iterable[str] = ()) -> None:
     """Put the original sleeps back wherever a counting one is left.
 
     It is called once more after a test's teardown: a test that replaced `time.sleep` itself puts a
     counting one back when it undoes that.
+
+    Args:
+        loaded: Modules to search that are not of the project.
     """
-    for module, name, value in _sleeps(lambda value: hasattr(value, _MARK)):
+    for module, name, value in list(_sleeps(_is_counting, frozenset(loaded))):
         setattr(module, name, value.__wrapped__)
 
 
-def _sleeps(wanted: Callable[[Any], bool]) -> Iterator[tuple[ModuleType, str, Any]]:
-    """Where wanted functions named or used as a sleep are found."""
-    for module in (time, asyncio, asyncio.tasks):
+def _is_counting(value: Any) -> bool:
+    return type(value) is FunctionType and _MARK in value.__dict__
+
+
+def _sleeps(
+    wanted: Callable[[Any], bool], loaded: frozenset[str] = frozenset()
+) -> Iterator[tuple[ModuleType, str, Any]]:
+    """Where wanted functions are found, by whatever name."""
+    for module in _HOMES:
         if wanted(module.sleep):
             yield module, "sleep", module.sleep
     for name, module in list(sys.modules.items()):
-        if name not in _BY_NAME and not _is_of_project(module):
+        if type(module) is not ModuleType:
+            continue
+        if name not in _BY_NAME and name not in loaded and not _is_of_project(module):
             continue
         for attribute, value in list(vars(module).items()):
-            if callable(value) and wanted(value):
+            if wanted(value):
                 yield module, attribute, value
 
 
 def _is_of_project(module: ModuleType) -> bool:
-    path = getattr(module, "__file__", None)
+    path = vars(module).get("__file__")
     return isinstance(path, str) and is_project(path)
 
 

@@ -25,7 +25,9 @@ class TestReport:
         without_lag: Whether it is marked, and ran without lag because none was given.
         reads: How many reads it made through wrapped clients.
         secondary_reads: How many of them a secondary could serve.
+        is_checked: Whether stale reads were looked for.
         stale_reads: Its stale reads, in order.
+        replay: The command that runs it again, with the same seed.
     """
 
     __test__ = False
@@ -34,7 +36,9 @@ class TestReport:
     without_lag: bool = False
     reads: int = 0
     secondary_reads: int = 0
+    is_checked: bool = True
     stale_reads: tuple[StaleRead, ...] = ()
+    replay: str = ""
 
 
 @dataclass(slots=True)
@@ -70,6 +74,16 @@ class RunReport:
     def secondary_reads(self) -> int:
         """How many of them a secondary could serve."""
         return sum(test.secondary_reads for test in self.tests)
+
+    @property
+    def checked_reads(self) -> int:
+        """How many of those were checked."""
+        return sum(test.secondary_reads for test in self.tests if test.is_checked)
+
+    @property
+    def stale_tests(self) -> int:
+        """How many tests made stale reads."""
+        return len({test.test for test in self.tests if test.stale_reads})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +135,8 @@ def to_plain(report: TestReport) -> dict[str, Any]:
         "without_lag": report.without_lag,
         "reads": report.reads,
         "secondary_reads": report.secondary_reads,
+        "is_checked": report.is_checked,
+        "replay": report.replay,
         "stale_reads": [_plain_stale_read(read) for read in report.stale_reads],
     }
 

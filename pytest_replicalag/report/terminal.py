@@ -6,36 +6,43 @@ own; it is written `path:line`, which terminals and editors open.
 
 from __future__ import annotations
 
-import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
-from pytest_replicalag.report.run_report import Finding, RunReport, findings
+from pytest_replicalag.report.run_report import Finding, RunReport, TestReport, findings
 
-__all__ = ["section", "summary"]
+__all__ = ["section", "summary", "wrapped"]
 
 _INDENT: Final = 12
 _SECTION_LIMIT: Final = 10
 """How many distinct stale reads of one failing test are shown."""
+_TESTS_LIMIT: Final = 3
+"""How many tests a line of the summary names."""
 
 ShowPath = Callable[[str], str]
 
 
-def section(stale_reads: Sequence[StaleRead], width: int, show_path: ShowPath) -> str:
+# -- a failing test ------------------------------------------------------------------------------
+
+
+def section(test: TestReport, width: int, show_path: ShowPath) -> str:
     """The stale reads of one test, as the section of its failure.
 
     Args:
-        stale_reads: In order.
+        test: The test's report.
         width: Of the terminal, in columns.
         show_path: Shortens a file's path for display.
     """
-    distinct = findings(stale_reads)
-    in_order = sorted(distinct, key=lambda finding: stale_reads.index(finding.example))
-    blocks = [_block(finding, width, show_path) for finding in in_order[:_SECTION_LIMIT]]
-    if (left := len(in_order) - _SECTION_LIMIT) > 0:
-        blocks.append(f"and {left} more distinct stale reads")
+    in_order = list(test.stale_reads)
+    distinct = sorted(findings(in_order), key=lambda finding: in_order.index(finding.example))
+    blocks = [_block(finding, width, show_path) for finding in distinct[:_SECTION_LIMIT]]
+    if (left := len(distinct) - _SECTION_LIMIT) > 0:
+        blocks.append(f"and {left} more distinct {_plural(left, 'stale read')}")
+    if test.replay:
+        # Not wrapped: it is there to be copied.
+        blocks.append(f"{'replay':<{_INDENT}}{test.replay}")
     return "\n\n".join(blocks)
 
 
@@ -45,31 +52,28 @@ def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
     lines = _labelled(
         "stale read",
         f"{read.text} returned {read.result}{times}",
+        width,
         _site(read.call_site, show_path),
-        width,
     )
-    concern = f", read concern: {read.read_concern}" if read.read_concern else ""
-    lines += _labelled(
-        "",
-        f"served by {read.member}, {_behind(read)} "
-        f"(read preference: {read.read_preference}{concern})",
-        "",
-        width,
-    )
-    lines += _labelled("", f"the primary has {read.fresh_result}", "", width)
-    for label, write in zip(["missed"] + [""] * len(read.missed), reversed(read.missed)):
-        lines += _missed(label, write, width, show_path)
+    concern = f", read concern {read.read_concern}" if read.read_concern else ""
+    preference = f"read preference {read.read_preference}{concern}"
+    lines += _labelled("served by", f"{read.member}, {_behind(read)}; {preference}", width)
+    newest = "newest is" if read.member == "primary" else "primary has"
+    lines += _labelled(newest, read.fresh_result, width)
+    for number, write in enumerate(reversed(read.missed)):
+        lines += _missed("" if number else "missed", write, width, show_path)
     if (left := read.missed_count - len(read.missed)) > 0:
-        lines += _labelled("", f"and {left} earlier change{'s' if left > 1 else ''}", "", width)
+        lines += _labelled("", f"and {left} earlier {_plural(left, 'change')}", width)
     if read.guarantees:
-        lines += _labelled("breaks", ", ".join(read.guarantees), "", width)
-    lines += _labelled("fix", ", or ".join(read.fixes), "", width)
+        lines += _labelled("breaks", ", ".join(read.guarantees), width)
+    for number, fix in enumerate(read.fixes):
+        lines += _labelled("" if number else "fix", f"or {fix}" if number else fix, width)
     return "\n".join(lines)
 
 
 def _missed(label: str, write: MissedWrite, width: int, show_path: ShowPath) -> list[str]:
     site = "" if write.call_site is None else _site(write.call_site, show_path)
-    return _labelled(label, f"{write.text}, {write.age.text} earlier", site, width)
+    return _labelled(label, f"{write.text}, {write.age.text} earlier", width, site)
 
 
 def _behind(read: StaleRead) -> str:
@@ -83,18 +87,21 @@ def _site(site: CallSite, show_path: ShowPath) -> str:
     return f"{show_path(site.path)}:{site.line}{function}"
 
 
-def _labelled(label: str, text: str, site: str, width: int) -> list[str]:
+def _labelled(label: str, text: str, width: int, site: str = "") -> list[str]:
     """A labelled text, wrapped, with a call site at the right if there is room."""
     room = width - _INDENT
     if site and len(text) + len(site) + 2 <= room:
-        text += " " * (room - len(text) - len(site)) + site
-        lines = [text]
+        lines = [text + site.rjust(room - len(text))]
     else:
         lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
         if site:
             lines.append(site.rjust(room))
-    labels = [label] + [""] * len(lines)
-    return [f"{name:<{_INDENT}}{line}".rstrip() for name, line in zip(labels, lines)]
+    return [
+        f"{'' if number else label:<{_INDENT}}{line}".rstrip() for number, line in enumerate(lines)
+    ]
+
+
+# -- the summary ---------------------------------------------------------------------------------
 
 
 def summary(report: RunReport, width: int, show_path: ShowPath) -> list[str]:
@@ -106,56 +113,80 @@ def summary(report: RunReport, width: int, show_path: ShowPath) -> list[str]:
         show_path: Shortens a file's path for display.
     """
     lines: list[str] = []
-    found = findings(read for test in report.tests for read in test.stale_reads)
-    for finding in found:
+    for finding in findings(read for test in report.tests for read in test.stale_reads):
         lines += _line(finding, width, show_path)
-    if report.without_lag:
-        count = report.without_lag
-        lines.append(
-            f"{count} test{'s' if count > 1 else ''} marked replica_lag ran without lag; "
-            "add --replica-lag=200ms"
-        )
-    if report.lagged and not report.secondary_reads:
-        lines += _wrapped(_nothing_checked(report), width)
-    return lines
+    said = [_result(report), _without_lag(report.without_lag)]
+    return lines + [line for text in said if text for line in wrapped(text, width)]
 
 
-def _nothing_checked(report: RunReport) -> str:
+def _result(report: RunReport) -> str:
+    """What the tests with lag come to, so that nobody takes silence for safety."""
+    if not report.lagged:
+        return ""
+    tests = f"{report.lagged} {_plural(report.lagged, 'test')} with lag"
+    if stale := report.stale_tests:
+        return f"Stale reads in {stale} of {tests}."
     if not report.reads:
         return (
-            "Nothing was checked: no test with lag read through a wrapped client. Wrap the "
-            "client (pytest_replicalag.wrap), or name its fixture in replica_lag_fixtures."
+            f"Nothing was checked: {tests} read nothing through a wrapped client. Wrap the client "
+            "(pytest_replicalag.wrap), or name its fixture in replica_lag_fixtures."
         )
-    return (
-        f"Nothing was checked: none of the {report.reads} reads with lag could go to a secondary, "
-        "for every client reads from the primary. If production does not, say so with "
-        "--replica-lag-read-preference=secondaryPreferred."
-    )
+    if not report.secondary_reads:
+        reads = f"{report.reads} {_plural(report.reads, 'read')} with lag"
+        return (
+            f"Nothing was checked: none of {reads} could go to a secondary, for every client "
+            "reads from the primary. If production does not, say so with "
+            "--replica-lag-read-preference=secondaryPreferred."
+        )
+    if not report.checked_reads:
+        return ""
+    reads = f"{report.checked_reads} {_plural(report.checked_reads, 'read')}"
+    return f"No stale read: {reads} that a secondary could serve, in {tests}."
+
+
+def _without_lag(count: int) -> str:
+    if not count:
+        return ""
+    tests = f"{count} {_plural(count, 'test')} marked replica_lag"
+    return f"{tests} ran without lag; add --replica-lag=200ms"
 
 
 def _line(finding: Finding, width: int, show_path: ShowPath) -> list[str]:
     """One finding: where, what, how often; then the tests that made it."""
     read = finding.example
     site = read.call_site
-    what = f"{show_path(site.path)}:{site.line}: {read.namespace}.{read.operation} missed "
     writes = dict.fromkeys(
         f"{write.operation} at {show_path(write.call_site.path)}:{write.call_site.line}"
         if write.call_site
         else write.text
         for write in read.missed
     )
-    what += " and ".join(writes)
+    what = (
+        f"{show_path(site.path)}:{site.line}: {read.namespace}.{read.operation} "
+        f"missed {' and '.join(writes)}"
+    )
     times = "once" if finding.count == 1 else f"{finding.count} times"
-    names = [_test_name(test, show_path) for test in finding.tests]
-    tests = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return _wrapped(f"{what} ({times}: {tests})", width)
+    tests = ", ".join(finding.tests[:_TESTS_LIMIT])
+    if (left := len(finding.tests) - _TESTS_LIMIT) > 0:
+        tests += f" and {left} more"
+    how_often = f"({times}: {tests})"
+    if len(what) + len(how_often) < width:
+        return [f"{what} {how_often}"]
+    return wrapped(what, width) + [f"    {line}" for line in wrapped(how_often, width - 4, "")]
 
 
-def _test_name(test: str, show_path: ShowPath) -> str:
-    return test.replace("/", os.sep) if os.sep != "/" else test
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def wrapped(text: str, width: int, indent: str = "    ") -> list[str]:
+    """A text in lines of at most `width` columns, unless a single word is longer.
+
+    Args:
+        text: Without line breaks.
+        width: In columns.
+        indent: What later lines begin with.
+    """
     return textwrap.wrap(
-        text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
