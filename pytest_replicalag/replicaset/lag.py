@@ -6,7 +6,6 @@ delays, so one that is late holds those behind it.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +21,8 @@ def seeded(*parts: object) -> random.Random:
     Args:
         parts: Such as the seed, the test's node id and a member's name; their `str` counts.
     """
+    import hashlib  # takes milliseconds to load, which a run without lag need not spend
+
     digest = hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()
     return random.Random(int.from_bytes(digest, "big"))
 
