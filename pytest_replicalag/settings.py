@@ -35,6 +35,9 @@ __all__ = [
 
 LARGEST_SET: Final = 50
 
+MOST_SECONDARIES: Final = 50
+"""More than a real set can have, which has 50 members at most."""
+
 MODES: Final = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 
 FIXTURES_INI: Final = "replica_lag_fixtures"
@@ -102,8 +105,8 @@ def _parse_count(value: Any) -> int:
     number = _whole_number(value, "4")
     if number < 1:
         raise ValueError(f"{number} is too few: a lagging set has at least one secondary; write 2")
-    if number >= LARGEST_SET:
-        raise ValueError(f"{number} is too many: a replica set has at most {LARGEST_SET} members")
+    if number > MOST_SECONDARIES:
+        raise ValueError(f"{number} is too many; write a number up to {MOST_SECONDARIES}")
     return number
 
 
@@ -342,6 +345,13 @@ class Settings:
         return [*others, f"seed={self.seed}"]
 
 
+def _too_many_lags(given: Given, lags: int, secondaries: int) -> SettingError:
+    more = "secondaries" if given.source.startswith("@") else "--replica-lag-secondaries"
+    have = "1 secondary" if secondaries == 1 else f"{secondaries} secondaries"
+    problem = f"{given.value!r} gives {lags} lags for {have}; give fewer, or set {more}={lags}"
+    return SettingError(given.source, given.value, problem)
+
+
 def read_marker(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> dict[str, Given]:
     """What one `replica_lag` marker gives, by option name.
 
@@ -411,11 +421,7 @@ def resolve(layers: Iterable[Mapping[str, Given]]) -> Settings:
     lags = values.get("lag", Off.OFF)
     lags = () if lags is Off.OFF else lags
     if len(lags) > values["secondaries"]:
-        problem = (
-            f"{given['lag'].value!r} gives {len(lags)} lags for {values['secondaries']} "
-            f"secondaries; give fewer, or set --replica-lag-secondaries={len(lags)}"
-        )
-        raise SettingError(given["lag"].source, given["lag"].value, problem)
+        raise _too_many_lags(given["lag"], len(lags), values["secondaries"])
     return Settings(
         lags=tuple(lags),
         secondaries=values["secondaries"],
