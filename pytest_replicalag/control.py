@@ -100,9 +100,7 @@ class ReplicaLag:
             ClockError: The duration is negative or endless, or the test runs on the wall clock.
             ValueError: It is no duration.
         """
-        if isinstance(duration, timedelta) and duration < ZERO:
-            raise ClockError(f"simulated time cannot go back: advance({duration!r})")
-        if isinstance(duration, str) and duration.strip().startswith("-"):
+        if _is_negative(duration):
             raise ClockError(f"simulated time cannot go back: advance({duration!r})")
         length = as_duration(duration)
         if length.is_forever:
@@ -197,3 +195,11 @@ class ReplicaLag:
         if not self.enabled:
             return "<replica_lag: off>"
         return f"<replica_lag: {self._simulation.settings}>"
+
+
+def _is_negative(duration: object) -> bool:
+    if isinstance(duration, str):
+        return duration.strip().startswith("-")
+    if isinstance(duration, (int, float)):
+        return duration < 0
+    return isinstance(duration, timedelta) and duration < ZERO

@@ -46,12 +46,19 @@ class NotWrappableError(ReplicaLagError, TypeError):
         value: What was given.
     """
 
-    def __init__(self, value: object, hint: str = "") -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
-        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        # Of a class of this package, say which class of the library it stands for.
+        kind = next(
+            kind
+            for kind in type(value).__mro__
+            if kind.__module__.partition(".")[0] != "pytest_replicalag"
+        )
+        is_part = kind.__name__ in ("Database", "Collection")
+        hint = "; wrap the client that it belongs to" if is_part else ""
         super().__init__(
-            f"cannot wrap a {kind}: wrap() takes a mongomock.MongoClient or a "
-            f"mongomock_ng.MongoClient{hint}"
+            f"cannot wrap a {kind.__module__}.{kind.__qualname__}: wrap() takes a "
+            f"mongomock.MongoClient or a mongomock_ng.MongoClient{hint}"
         )
 
 
