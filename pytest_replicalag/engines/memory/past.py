@@ -149,10 +149,10 @@ class PastCollection:
             source = store.incarnations.at(INCARNATION, position, store)
             if source is not store:
                 self.replaced = renamed + store.incarnations.chains[INCARNATION].since(position)
-        self._numbers: dict[Hashable, int] = source.numbers if source else {}
+        self._numbers: dict[Hashable, int] = source.numbers if source is not None else {}
         self._live: dict[Hashable, Any] = _documents_of(source)
-        self.versions: VersionedMap = source.versions if source else VersionedMap()
-        self._metadata: Metadata = source.metadata if source else Metadata()
+        self.versions: VersionedMap = source.versions if source is not None else VersionedMap()
+        self._metadata: Metadata = source.metadata if source is not None else Metadata()
         self.has_changed = bool(self.replaced.count) or self.versions.newest > position
         self._list: list[Any] | None = None
 
