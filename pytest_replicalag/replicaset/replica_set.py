@@ -21,9 +21,12 @@ from pytest_replicalag.replicaset.member import PRIMARY, Member
 from pytest_replicalag.replicaset.oplog import Oplog
 from pytest_replicalag.replicaset.replication import Replication
 
-__all__ = ["SET_NAME", "ReplicaSet"]
+__all__ = ["SET_NAME", "TAG", "ReplicaSet"]
 
 SET_NAME: Final = "replicalag"
+
+TAG: Final = "member"
+"""The replica set tag that every member has: its own name, so that a read can ask for one."""
 
 
 class ReplicaSet:
@@ -47,7 +50,7 @@ class ReplicaSet:
         self.clock = clock
         self.oplog = Oplog()
         self._seed = seed
-        primary = Member(PRIMARY, (PRIMARY, 27017))
+        primary = Member(PRIMARY, (PRIMARY, 27017), {TAG: PRIMARY})
         self.members = (primary, *(self._secondary(n, lag) for n, lag in enumerate(lags, 1)))
         self.majority = len(self.members) // 2 + 1
         self.generation = 0
@@ -57,7 +60,7 @@ class ReplicaSet:
     def _secondary(self, number: int, lag: Lag) -> Member:
         name = f"secondary-{number}"
         policy = lag.policy(*self._seed, name)
-        return Member(name, (name, 27017), {}, lag, Replication(self.oplog, policy))
+        return Member(name, (name, 27017), {TAG: name}, lag, Replication(self.oplog, policy))
 
     def _share_replications(self) -> None:
         """Let members that lag alike share their progress, so that 50 cost what two cost."""

@@ -59,11 +59,10 @@ def unknown_read_concern() -> OperationFailure:
     return operation_failure(9, "FailedToParse", f"readConcern.level must be either {levels}")
 
 
-def write_concern_too_large() -> OperationFailure:
+def write_concern_too_large(w: int) -> OperationFailure:
     """Error 9: `w` is larger than any replica set; nothing is written."""
-    return operation_failure(
-        9, "FailedToParse", "w has to be a non-negative number and not greater than 50"
-    )
+    message = f"w has to be a non-negative number and not greater than 50; found: {w}"
+    return operation_failure(9, "FailedToParse", message)
 
 
 def snapshot_refused(command: str) -> OperationFailure:

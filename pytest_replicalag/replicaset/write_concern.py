@@ -115,7 +115,7 @@ def check(write_concern: Mapping[str, Any]) -> None:
     """
     w = write_concern.get("w")
     if isinstance(w, int) and w > LARGEST_SET:
-        raise server_errors.write_concern_too_large()
+        raise server_errors.write_concern_too_large(w)
 
 
 def _as_sent(write_concern: Mapping[str, Any]) -> dict[str, Any]:

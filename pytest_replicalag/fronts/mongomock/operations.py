@@ -217,6 +217,8 @@ class Front:
         )
         if unchanged:
             return comparable.run(target.live)
+        if level == "snapshot" and not self._in_snapshot(target, running, position):
+            return comparable.run(target.live)
         then = comparable.at(self.engine, target, position)
         if not running.checks or not then.past.changed() or not comparable.is_deterministic:
             return then.result
@@ -236,6 +238,21 @@ class Front:
             read, plan, *comparable.results(then, now), comparable.missed(then, now, position), seen
         )
         return then.result
+
+    def _in_snapshot(self, target: Target, running: Running, position: int) -> bool:
+        """Whether a snapshot has the collection that is read; if it is gone, there is nothing.
+
+        Raises:
+            OperationFailure: Error 246: it was created, or got its name, after the snapshot.
+        """
+        if not self.engine.server[target.database][target.collection].is_created:
+            return False
+        then = self.engine.past(position).versions(target.database, target.collection)
+        if then.is_created and not then.replaced.count:
+            return True
+        oplog = running.replica_set.oplog
+        came = then.replaced.newest[-1] if then.replaced.count else position + 1
+        raise server_errors.snapshot_unavailable(oplog.timestamp(position), oplog.timestamp(came))
 
 
 def _check(

@@ -1,0 +1,268 @@
+"""Two deployments with one face: a real replica set of three, and the simulated one.
+
+A scenario is a function of a deployment. It makes operations and notes what it observed; both
+deployments must have observed the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mongomock
+import pymongo
+from mirakuru import TCPExecutor
+from pymongo import ReadPreference
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import Secondary
+from pymongo.write_concern import WriteConcern
+
+from pytest_replicalag import wrap
+from pytest_replicalag.settings import Given, resolve
+from pytest_replicalag.simulation import Simulation, governor
+
+MEMBERS = ("primary", "secondary-1", "secondary-2")
+SECONDARIES = MEMBERS[1:]
+
+
+def on(member: str) -> Any:
+    """The read preference that asks for one member."""
+    if member == "primary":
+        return ReadPreference.PRIMARY
+    return Secondary(tag_sets=[{"member": member}])
+
+
+class Deployment:
+    """What scenarios use.
+
+    Attributes:
+        client: A client of the set.
+        database: An empty database for the scenario.
+    """
+
+    client: Any
+    database: Any
+
+    def collection(
+        self,
+        name: str = "c",
+        *,
+        member: str | None = None,
+        w: Any = None,
+        wtimeout: int | None = None,
+        level: str | None = None,
+    ) -> Any:
+        """A collection with options."""
+        concern = None
+        if w is not None or wtimeout is not None:
+            concern = WriteConcern(w=w, wtimeout=wtimeout)
+        return self.database.get_collection(
+            name,
+            read_preference=None if member is None else on(member),
+            write_concern=concern,
+            read_concern=None if level is None else ReadConcern(level),
+        )
+
+    def hold(self, *members: str) -> None:
+        """Stop replication on these secondaries."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Let all secondaries replicate, and wait until they have everything."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Wait until the secondaries that are not held have everything."""
+        raise NotImplementedError
+
+
+class Simulated(Deployment):
+    """The simulated set, through the in-process front; secondaries lag only while held."""
+
+    def __init__(self) -> None:
+        settings = resolve([{"lag": Given(source="test", value="0")}])
+        self._simulation = Simulation(settings, "conformance")
+        self.client = wrap(mongomock.MongoClient())
+        self.database = self.client.scenario
+
+    def hold(self, *members: str) -> None:
+        self._simulation.replica_set.pause(members)
+
+    def release(self) -> None:
+        self._simulation.replica_set.resume(SECONDARIES)
+
+    def settle(self) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def scenario(self) -> Iterator[Deployment]:
+        """Let a scenario run inside."""
+        with governor.govern(self._simulation):
+            yield self
+
+
+class RealSet(Deployment):
+    """Three mongod processes; replication is held by a fail point.
+
+    Args:
+        mongod: The server's program.
+        folder: Where it may keep data.
+    """
+
+    def __init__(self, mongod: Path, folder: Path) -> None:
+        self._ports = [_free_port() for _ in MEMBERS]
+        self._processes = [
+            self._process(mongod, folder / name, port)
+            for name, port in zip(MEMBERS, self._ports, strict=True)
+        ]
+        self._direct: dict[str, Any] = {}
+        self.client = None
+        self._held: set[str] = set()
+        self._number = 0
+
+    @staticmethod
+    def _process(mongod: Path, folder: Path, port: int) -> TCPExecutor:
+        folder.mkdir()
+        command = (
+            f"{mongod} --port {port} --bind_ip 127.0.0.1 --dbpath {folder} --replSet real "
+            f"--logpath {folder}/log --wiredTigerCacheSizeGB 0.25 --oplogSize 64 "
+            "--setParameter enableTestCommands=1 --setParameter writePeriodicNoops=false "
+            "--setParameter enableFlowControl=false "
+            "--setParameter shutdownTimeoutMillisForSignaledShutdown=0"
+        )
+        return TCPExecutor(command, host="127.0.0.1", port=port, timeout=60)
+
+    def start(self) -> None:
+        """Start the processes and make them a replica set."""
+        for process in self._processes:
+            process.start()
+        members = [
+            {
+                "_id": number,
+                "host": f"127.0.0.1:{port}",
+                "priority": 1 if name == "primary" else 0,
+                "tags": {"member": name},
+            }
+            for number, (name, port) in enumerate(zip(MEMBERS, self._ports, strict=True))
+        ]
+        self._direct = {
+            name: pymongo.MongoClient("127.0.0.1", port, directConnection=True)
+            for name, port in zip(MEMBERS, self._ports, strict=True)
+        }
+        # Members tell each other how far they are by heartbeats; frequent ones save time.
+        settings = {"electionTimeoutMillis": 60_000, "heartbeatIntervalMillis": 100}
+        config = {"_id": "real", "members": members, "settings": settings}
+        self._direct["primary"].admin.command("replSetInitiate", config)
+        _until(self._becomes_primary)
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        self.client = pymongo.MongoClient(f"mongodb://{hosts}/?replicaSet=real")
+        self.client.admin.command("ping")
+        _until(lambda: len(self.client.secondaries) == len(SECONDARIES))
+        self.client.admin.command(
+            {"setDefaultRWConcern": 1, "defaultReadConcern": {"level": "local"}}
+        )
+
+    def _becomes_primary(self) -> bool:
+        """Elect the first member at once, not after the election timeout."""
+        admin = self._direct["primary"].admin
+        if admin.command("hello")["isWritablePrimary"]:
+            return True
+        with contextlib.suppress(PyMongoError):
+            admin.command("replSetStepUp", 1)
+        return False
+
+    def stop(self) -> None:
+        """End clients and processes."""
+        with contextlib.suppress(PyMongoError):
+            self.release()
+        for client in [self.client, *self._direct.values()]:
+            if client is not None:
+                client.close()
+        for process in self._processes:
+            process.stop()
+
+    def hold(self, *members: str) -> None:
+        for member in members:
+            self._fail_point(member, "alwaysOn")
+            self._held.add(member)
+            waiting = {
+                "waitForFailPoint": "rsSyncApplyStop",
+                "timesEntered": 1,
+                "maxTimeMS": 20_000,
+            }
+            self._direct[member].admin.command(waiting)
+
+    def release(self) -> None:
+        for member in SECONDARIES:
+            self._fail_point(member, "off")
+        self._held.clear()
+        self.settle()
+
+    def _fail_point(self, member: str, mode: str) -> None:
+        command = {"configureFailPoint": "rsSyncApplyStop", "mode": mode}
+        self._direct[member].admin.command(command)
+
+    def settle(self) -> None:
+        newest = self._applied("primary")
+        free = [member for member in SECONDARIES if member not in self._held]
+        _until(lambda: all(self._applied(member) >= newest for member in free))
+        if len(free) + 1 > len(MEMBERS) // 2:
+            # The commit point reaches the members a moment after the entries.
+            for member in ["primary", *free]:
+                _until(lambda member=member: self._committed(member) >= newest)
+
+    def _applied(self, member: str) -> Any:
+        status = self._direct[member].admin.command("replSetGetStatus")
+        return status["optimes"]["appliedOpTime"]["ts"]
+
+    def _committed(self, member: str) -> Any:
+        status = self._direct[member].admin.command("replSetGetStatus")
+        return status["optimes"]["readConcernMajorityOpTime"]["ts"]
+
+    @contextlib.contextmanager
+    def scenario(self) -> Iterator[Deployment]:
+        """Let a scenario run inside, in a database of its own."""
+        self._number += 1
+        self.database = self.client[f"scenario{self._number}"]
+        try:
+            yield self
+        finally:
+            self.release()
+            self.client.drop_database(self.database)
+
+
+def observed(operation: Callable[[], Any]) -> Any:
+    """What a client sees of an operation: its result, or the error's class, code and details."""
+    try:
+        result = operation()
+    except PyMongoError as error:
+        details = getattr(error, "details", None)
+        if not isinstance(details, dict):
+            return type(error).__name__
+        told = {
+            key: details[key]
+            for key in ("code", "codeName", "errmsg", "errInfo", "nInserted", "writeConcernErrors")
+            if key in details
+        }
+        return type(error).__name__, getattr(error, "code", None), told
+    return list(result) if hasattr(result, "__next__") else result
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the real replica set did not get there")
+        time.sleep(0.02)

@@ -1,0 +1,376 @@
+"""The same scenarios on a real replica set and on the simulated one: the same observations.
+
+Where a scenario holds a member back, the real set does so by a fail point. What the two engines
+word differently (mongomock's own messages) is not noted; codes, names and documents are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mirakuru", reason="the real replica set runs in: tox run -e replica-set")
+
+from deployments import SECONDARIES, Deployment, Simulated, observed, on
+from pymongo import InsertOne, ReadPreference, UpdateOne
+from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import Nearest, PrimaryPreferred, Secondary, SecondaryPreferred
+from pymongo.write_concern import WriteConcern
+
+Scenario = Callable[[Deployment], Any]
+SCENARIOS: list[Scenario] = []
+
+
+def scenario(function: Scenario) -> Scenario:
+    SCENARIOS.append(function)
+    return function
+
+
+@pytest.mark.parametrize("run", SCENARIOS, ids=lambda run: run.__name__)
+def test_the_simulated_set_shows_what_the_real_one_shows(run, real_set):
+    with real_set.scenario() as deployment:
+        real = list(run(deployment))
+    with Simulated().scenario() as deployment:
+        simulated = list(run(deployment))
+    assert simulated == real
+
+
+def seeded(d: Deployment) -> Any:
+    d.collection().insert_many([{"_id": n, "x": n} for n in range(3)])
+    d.settle()
+    return d.collection()
+
+
+def everywhere(d: Deployment, level: str | None = None, name: str = "c") -> list[Any]:
+    """The collection as each member shows it."""
+    return [
+        observed(lambda m=member: d.collection(name, member=m, level=level).find(sort=[("_id", 1)]))
+        for member in ("primary", *SECONDARIES)
+    ]
+
+
+@scenario
+def a_held_secondary_serves_old_data(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    c.update_one({"_id": 1}, {"$set": {"x": 10}})
+    c.insert_one({"_id": 9})
+    c.delete_one({"_id": 0})
+    d.settle()
+    yield everywhere(d)
+    d.release()
+    yield everywhere(d)
+
+
+@scenario
+def read_concern_majority_shows_the_commit_point(d):
+    c = d.collection(w=1)
+    seeded(d)
+    d.hold("secondary-1", "secondary-2")
+    c.insert_one({"_id": "w1"})
+    yield everywhere(d, "majority")
+    yield everywhere(d, "local")
+    yield everywhere(d, "available")
+    d.release()
+    yield everywhere(d, "majority")
+
+
+@scenario
+def read_concern_majority_on_a_held_minority(d):
+    seeded(d)
+    d.hold("secondary-2")
+    d.collection(w="majority").insert_one({"_id": "m"})
+    d.settle()
+    yield everywhere(d, "majority")
+
+
+@scenario
+def counts_distinct_and_aggregate_on_a_held_secondary(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    c.insert_one({"_id": 9, "x": 9})
+    d.settle()
+    for member in ("primary", *SECONDARIES):
+        view = d.collection(member=member)
+        yield view.count_documents({}), view.estimated_document_count()
+        yield sorted(view.distinct("x"))
+        yield list(view.aggregate([{"$group": {"_id": None, "sum": {"$sum": "$x"}}}]))
+
+
+@scenario
+def metadata_commands_go_to_the_primary(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    d.database.create_collection("new")
+    d.settle()
+    view = d.database.with_options(read_preference=on("secondary-2"))
+    yield sorted(view.list_collection_names())
+    yield sorted(view.c.index_information())
+
+
+@scenario
+def a_dropped_collection_lives_on_a_held_secondary(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    c.drop()
+    d.settle()
+    yield everywhere(d)
+    d.collection().insert_one({"_id": "again"})
+    d.settle()
+    yield everywhere(d)
+
+
+@scenario
+def a_renamed_collection_keeps_its_name_on_a_held_secondary(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    c.rename("d")
+    d.settle()
+    yield everywhere(d, name="c")
+    yield everywhere(d, name="d")
+
+
+@scenario
+def lookup_reads_both_collections_at_one_optime(d):
+    d.collection("a").insert_one({"_id": 1, "ref": 1})
+    d.collection("b").insert_one({"_id": 1, "v": "old"})
+    d.settle()
+    d.hold("secondary-2")
+    d.collection("b").update_one({"_id": 1}, {"$set": {"v": "new"}})
+    d.collection("a").insert_one({"_id": 2, "ref": 1})
+    d.settle()
+    lookup = {"from": "b", "localField": "ref", "foreignField": "_id", "as": "found"}
+    for member in ("primary", *SECONDARIES):
+        yield list(d.collection("a", member=member).aggregate([{"$lookup": lookup}]))
+
+
+@scenario
+def wtimeout_leaves_the_write(d):
+    seeded(d)
+    d.hold("secondary-2")
+    c = d.collection(w=3, wtimeout=50)
+    yield observed(lambda: c.insert_one({"_id": "w3"}))
+    yield observed(lambda: c.update_one({"_id": 1}, {"$inc": {"x": 1}}))
+    yield observed(lambda: c.delete_one({"_id": 2}))
+    yield observed(lambda: c.find_one_and_update({"_id": 0}, {"$set": {"x": 5}}))
+    yield observed(lambda: c.update_one({"_id": "none"}, {"$set": {"x": 5}}))
+    yield everywhere(d)[0]
+
+
+@scenario
+def wtimeout_in_bulk_is_told_for_each_command(d):
+    seeded(d)
+    d.hold("secondary-2")
+    c = d.collection(w=3, wtimeout=50)
+    yield observed(lambda: c.insert_many([{"_id": "a"}, {"_id": "b"}]))
+    requests = [InsertOne({"_id": "c"}), UpdateOne({"_id": 1}, {"$set": {"x": 7}})]
+    yield observed(lambda: c.bulk_write([*requests, InsertOne({"_id": "d"})]))
+    yield everywhere(d)[0]
+
+
+@scenario
+def majority_write_times_out_without_a_majority(d):
+    seeded(d)
+    d.hold("secondary-1", "secondary-2")
+    c = d.collection(w="majority", wtimeout=50)
+    yield observed(lambda: c.insert_one({"_id": "m"}))
+    yield observed(lambda: d.collection(w=2, wtimeout=50).insert_one({"_id": "n"}))
+    yield observed(lambda: d.collection(w=1).insert_one({"_id": "o"}).acknowledged)
+    yield everywhere(d)[0]
+
+
+@scenario
+def impossible_write_concerns(d):
+    seeded(d)
+    yield observed(lambda: d.collection(w=5).insert_one({"_id": "w5"}))
+    yield observed(lambda: d.collection(w="nosuchmode").insert_one({"_id": "mode"}))
+    yield observed(lambda: d.collection(w=5).insert_many([{"_id": "many"}]))
+    yield observed(lambda: d.collection(w=51).insert_one({"_id": "w51"}))
+    yield everywhere(d)[0]
+
+
+@scenario
+def unacknowledged_writes(d):
+    seeded(d)
+    c = d.collection(w=0)
+    yield c.insert_one({"_id": "w0"}).acknowledged
+    yield c.update_one({"_id": 1}, {"$set": {"x": 3}}).acknowledged
+    d.settle()
+    yield everywhere(d)[0]
+    with d.client.start_session() as session:
+        yield observed(lambda: c.insert_one({"_id": "s"}, session=session))
+
+
+@scenario
+def duplicate_key_waits_but_tells_the_duplicate(d):
+    seeded(d)
+    d.hold("secondary-2")
+    c = d.collection(w=3, wtimeout=50)
+    try:
+        c.insert_one({"_id": 1})
+    except DuplicateKeyError as error:
+        yield type(error).__name__, error.code
+
+
+@scenario
+def causal_session_reads_its_write(d):
+    seeded(d)
+    with d.client.start_session() as session:
+        yield session.operation_time
+        d.collection(w=1).insert_one({"_id": "mine"}, session=session)
+        yield session.operation_time is not None
+        for member in SECONDARIES:
+            yield d.collection(member=member).find_one({"_id": "mine"}, session=session)
+
+
+@scenario
+def causal_session_times_out_on_a_held_secondary(d):
+    seeded(d)
+    d.hold("secondary-2")
+    with d.client.start_session() as session:
+        d.collection(w=1).insert_one({"_id": "mine"}, session=session)
+        held = d.collection(member="secondary-2")
+        kind, code, details = observed(
+            lambda: list(held.find({"_id": "mine"}, session=session).max_time_ms(50))
+        )
+        yield kind, code, details["codeName"]
+        yield d.collection(member="secondary-1").find_one({"_id": "mine"}, session=session)
+        kind, code, details = observed(
+            lambda: held.count_documents({}, session=session, maxTimeMS=50)
+        )
+        yield kind, code, details["codeName"]
+
+
+@scenario
+def session_without_causal_consistency_reads_old_data(d):
+    seeded(d)
+    d.hold("secondary-2")
+    with d.client.start_session(causal_consistency=False) as session:
+        d.collection(w=1).insert_one({"_id": "mine"}, session=session)
+        yield d.collection(member="secondary-2").find_one({"_id": "mine"}, session=session)
+        yield session.operation_time is not None
+
+
+@scenario
+def a_session_handed_over_reads_the_others_write(d):
+    seeded(d)
+    d.hold("secondary-2")
+    with d.client.start_session() as one, d.client.start_session() as other:
+        d.collection(w=1).insert_one({"_id": "mine"}, session=one)
+        other.advance_cluster_time(one.cluster_time)
+        yield d.collection(member="secondary-2").find_one({"_id": "mine"}, session=other)
+        other.advance_operation_time(one.operation_time)
+        held = d.collection(member="secondary-2")
+        kind, code, _ = observed(
+            lambda: list(held.find({"_id": "mine"}, session=other).max_time_ms(50))
+        )
+        yield kind, code
+
+
+@scenario
+def snapshot_session_reads_one_moment(d):
+    c = seeded(d)
+    with d.client.start_session(snapshot=True) as session:
+        yield list(c.find(session=session, sort=[("_id", 1)]))
+        c.insert_one({"_id": "later"})
+        d.settle()
+        yield list(c.find(session=session, sort=[("_id", 1)]))
+        yield sorted(c.distinct("_id", session=session))
+        kind, code, details = observed(lambda: c.insert_one({"_id": "no"}, session=session))
+        yield kind, code, details["codeName"]
+    yield c.count_documents({})
+
+
+@scenario
+def snapshot_of_a_collection_that_came_later(d):
+    c = seeded(d)
+    with d.client.start_session(snapshot=True) as session:
+        list(c.find(session=session))
+        d.collection("young").insert_one({"_id": 1})
+        d.settle()
+        kind, code, details = observed(lambda: list(d.collection("young").find(session=session)))
+        yield kind, code, details["codeName"]
+        c.drop()
+        d.settle()
+        yield observed(lambda: list(c.find(session=session)))
+
+
+@scenario
+def linearizable_reads(d):
+    seeded(d)
+    yield observed(lambda: list(d.collection(level="linearizable").find(sort=[("_id", 1)])))
+    yield observed(
+        lambda: d.collection(member="secondary-1", level="linearizable").find_one({"_id": 1})
+    )
+    d.hold("secondary-1", "secondary-2")
+    kind, code, details = observed(
+        lambda: list(d.collection(level="linearizable").find().max_time_ms(50))
+    )
+    yield kind, code, details["codeName"]
+
+
+@scenario
+def read_concerns_that_do_not_go_together(d):
+    seeded(d)
+    with d.client.start_session() as session:
+        d.collection(w=1).insert_one({"_id": "mine"}, session=session)
+        for level in ("available", "linearizable", "bogus"):
+            yield observed(lambda: d.collection(level=level).find_one({}, session=session))  # noqa: B023
+
+
+@scenario
+def tag_sets_and_max_staleness(d):
+    c = seeded(d)
+    for preference in (
+        Secondary(tag_sets=[{"member": "secondary-1"}]),
+        Secondary(tag_sets=[{"no": "such"}, {}]),
+        SecondaryPreferred(tag_sets=[{"no": "such"}]),
+        PrimaryPreferred(),
+        Nearest(tag_sets=[{"member": "primary"}]),
+        Secondary(max_staleness=90),
+        Secondary(max_staleness=30),
+        Secondary(max_staleness=1),
+    ):
+        yield observed(
+            lambda: c.with_options(read_preference=preference).count_documents({})  # noqa: B023
+        )
+
+
+@scenario
+def a_write_ignores_the_read_preference(d):
+    c = seeded(d).with_options(read_preference=ReadPreference.SECONDARY)
+    yield c.insert_one({"_id": "w"}).inserted_id
+    yield c.find_one_and_update({"_id": 1}, {"$set": {"x": 8}})
+    d.settle()
+    yield everywhere(d)
+
+
+@scenario
+def out_runs_on_the_primary(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    c.insert_one({"_id": "new"})
+    d.settle()
+    held = d.collection(member="secondary-2")
+    held.with_options(read_preference=ReadPreference.PRIMARY).aggregate([{"$out": "copy"}])
+    d.settle()
+    yield everywhere(d, name="copy")
+
+
+@scenario
+def options_are_inherited(d):
+    seeded(d)
+    d.hold("secondary-2")
+    database = d.client.get_database(
+        d.database.name,
+        read_preference=on("secondary-2"),
+        write_concern=WriteConcern(w=1),
+        read_concern=ReadConcern("local"),
+    )
+    database.c.insert_one({"_id": "w"})
+    yield database.c.find_one({"_id": "w"})
+    primary = database.c.with_options(read_preference=ReadPreference.PRIMARY)
+    yield primary.find_one({"_id": "w"})
