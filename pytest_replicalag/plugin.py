@@ -283,16 +283,19 @@ def pytest_fixture_setup(
         return value
     from pytest_replicalag.clients import wrap
 
-    cached = fixturedef.cached_result
+    refusal = ""
     try:
         wrapped = wrap(value)
     except NotWrappableError as error:
-        fixturedef.cached_result = None  # so that the next test is told as well
+        refusal = str(error)
+    if refusal:
+        fixturedef.finish(request)  # type: ignore[arg-type] # or the next test would get the value
         pytest.fail(
             f"{FIXTURES_INI} names the fixture {fixturedef.argname!r}, but its value cannot be "
-            f"wrapped: {error}",
+            f"wrapped: {refusal}",
             pytrace=False,
         )
+    cached = fixturedef.cached_result
     if cached is not None:
         fixturedef.cached_result = (wrapped, cached[1], None)
     return wrapped
@@ -358,7 +361,7 @@ class _Reporter:
 
         lines = summary(self._run, _width(self._config), partial(_show_path, self._config))
         if lines:
-            terminalreporter.section(_TITLE)
+            terminalreporter.write_sep("=", _TITLE)
             for line in lines:
                 terminalreporter.write_line(line)
 

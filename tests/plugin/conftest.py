@@ -1,4 +1,4 @@
-"""A small project whose tests are run by a pytest of their own, in this process where that is safe."""
+"""A small project whose tests are run by a pytest of their own, in this process where possible."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import textwrap
 
 import pytest
 
-# An inner run forgets the modules that it has loaded. These are loaded before it starts, so that all
-# runs share them, as the tests of one project do.
-import pytest_replicalag.report.terminal
-import pytest_replicalag.running
+# An inner run forgets the modules that it has loaded. These are loaded before it starts, so that
+# all runs share them, as the tests of one project do.
 
 CONFTEST = """
 import mongomock
