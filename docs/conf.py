@@ -18,16 +18,19 @@ myst_heading_anchors = 3
 
 # Docstrings are Google style, and write code between single backticks.
 default_role = "code"
+smartquotes = False  # -- is part of an option
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
-napoleon_use_ivar = True
+napoleon_use_ivar = False
 napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 # Links stay inside these pages: nothing is fetched to build them.
 elsewhere = r"(datetime|bson|collections)\..*|timedelta|optional|ConfigurationError|.*\.OpTime|.*Client"
 nitpick_ignore_regex = [(r"py:.*", elsewhere)]
+
+toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "pytest-replicalag"
