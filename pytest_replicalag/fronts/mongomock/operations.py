@@ -123,20 +123,20 @@ class Front:
             if trouble is None:
                 return result
             raise server_errors.write_concern_exception(trouble)
-        return self._finish(running, operation, args, result, failure, position, concern)
+        waits = batches(operation, args, kwargs, failure)
+        return self._finish(running, operation, waits, result, failure, position, concern)
 
     def _finish(
         self,
         running: Running,
         operation: str,
-        args: tuple[Any, ...],
+        waits: int,
         result: Any,
         failure: Exception | None,
         position: int,
         concern: dict[str, Any],
     ) -> Any:
         """End a write that failed, or one of several commands, each of which waits by itself."""
-        waits = batches(operation, args)
         if operation in NOT_WAITING and not isinstance(failure, BulkWriteError):
             waits = 0
         errors = [running.acknowledge(operation, position, concern) for _ in range(waits)]

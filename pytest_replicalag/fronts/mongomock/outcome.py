@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, Final
 
@@ -12,18 +13,39 @@ __all__ = ["BULKS", "NOT_WAITING", "batches", "outcome", "unacknowledged"]
 BULKS: Final = ("insert_many", "bulk_write")
 """Operations that report their write concern errors in a `BulkWriteError`."""
 
-NOT_WAITING: Final = ("find_one_and_delete", "find_one_and_replace", "find_one_and_update")
+NOT_WAITING: Final = (
+    "find_one_and_delete",
+    "find_one_and_replace",
+    "find_one_and_update",
+    "create_index",
+    "create_indexes",
+)
 """Operations that, if they fail, do not wait for their write concern."""
 
 
-def batches(operation: str, arguments: tuple[Any, ...]) -> int:
+def batches(
+    operation: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], failure: Exception | None
+) -> int:
     """How many commands the driver sends for an operation; each waits for its write concern.
 
-    An ordered bulk write sends each run of operations of one kind as one command.
+    An ordered bulk write sends each run of requests of one kind as one command, up to the request
+    that failed; an unordered one sends all requests of a kind together.
+
+    Args:
+        operation: The method's name.
+        args: What it was called with.
+        kwargs: The same.
+        failure: What it failed with, or None.
     """
     if operation != "bulk_write":
         return 1
-    return sum(1 for _ in groupby(arguments[0], key=_command))
+    commands = [_command(request) for request in (args[0] if args else kwargs["requests"])]
+    if not (args[1] if len(args) > 1 else kwargs.get("ordered", True)):
+        return len(set(commands))
+    if isinstance(failure, BulkWriteError):
+        details: Any = failure.details
+        commands = commands[: details["writeErrors"][0]["index"] + 1]
+    return sum(1 for _ in groupby(commands))
 
 
 def _command(request: Any) -> str:
