@@ -51,10 +51,9 @@ def caller(own_frames: int = 0) -> Caller:
     fallback: FrameType | None = None
     outermost = frame
     while frame is not None:
-        filename = frame.f_code.co_filename
-        kind = _kinds.get(filename)
+        kind = _kinds.get(frame.f_code.co_filename)
         if kind is None:
-            kind = _kinds[filename] = _kind_of(filename)
+            kind = _kind(frame.f_code.co_filename)
         if kind == _PROJECT:
             return Caller(frame.f_code, frame.f_lineno)
         if kind == _PACKAGE and fallback is None:
@@ -67,12 +66,20 @@ def caller(own_frames: int = 0) -> Caller:
 
 def is_project(filename: str) -> bool:
     """Whether a file belongs to the project under test."""
-    return _kind_of(filename) == _PROJECT
+    return _kind(filename) == _PROJECT
 
 
 def is_driver(module: str) -> bool:
     """Whether a module is part of a database driver or of a stand-in for one."""
     return module.partition(".")[0] in DRIVERS
+
+
+def _kind(filename: str) -> int:
+    """Whose file it is; asked of the file system once for each file."""
+    kind = _kinds.get(filename)
+    if kind is None:
+        kind = _kinds[filename] = _kind_of(filename)
+    return kind
 
 
 def _kind_of(filename: str) -> int:

@@ -1,7 +1,8 @@
 """The running test's simulation: its replica set, and the record of what its reads missed.
 
-`wrap`, `MongoClient` and the `replica_lag` fixture talk to it. Which simulation runs is known to one
-object, `governor`; every wrapped client asks it at every operation, whatever scope it was made in.
+`wrap`, `MongoClient` and the `replica_lag` fixture talk to it. Which simulation runs is known to
+one object, `governor`; every wrapped client asks it at every operation, whatever scope it was
+made in.
 """
 
 from __future__ import annotations

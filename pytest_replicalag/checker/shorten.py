@@ -6,6 +6,7 @@ random UUIDs are numbered in the order in which they appear, and dates of the ru
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,9 @@ _WIDTH: Final = 40
 _OURS: Final = ObjectId().binary[4:9]
 """The five bytes that mark the object ids of this process."""
 
+_RANDOM_UUID: Final = 4
+"""The UUID version that is random."""
+
 
 class Shortener:
     """Shortens the values of one test.
@@ -30,7 +34,7 @@ class Shortener:
 
     def __init__(self, started: datetime | None = None) -> None:
         self._started = (started or datetime.now(timezone.utc)) - timedelta(seconds=1)
-        self._numbers: dict[tuple[str, Any], int] = {}
+        self._numbers: dict[str, dict[Any, int]] = {}
 
     def value(self, value: Any, width: int = _WIDTH) -> str:
         """A value in about `width` characters; `_id` first, and as much more as fits."""
@@ -78,7 +82,7 @@ class Shortener:
                 return f"ObjectId(#{self._number('ObjectId', value)})"
             return f"ObjectId({str(value)!r})"
         if isinstance(value, uuid.UUID):
-            if value.version == 4:
+            if value.version == _RANDOM_UUID:
                 return f"UUID(#{self._number('UUID', value)})"
             return f"UUID({str(value)!r})"
         if isinstance(value, datetime):
@@ -91,14 +95,18 @@ class Shortener:
         return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
     def _date(self, value: datetime) -> str:
-        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        if aware >= self._started and aware <= datetime.now(timezone.utc) + timedelta(seconds=1):
+        # One without a zone may be meant in UTC or in local time.
+        readings = [value] if value.tzinfo else [value.replace(tzinfo=timezone.utc)]
+        with contextlib.suppress(OSError, OverflowError, ValueError):
+            readings.append(value.astimezone(timezone.utc))
+        until = datetime.now(timezone.utc) + timedelta(seconds=1)
+        if any(self._started <= reading <= until for reading in readings):
             return "now"
         return value.isoformat(sep=" ")
 
     def _number(self, kind: str, value: Any) -> int:
-        count = sum(1 for known, _ in self._numbers if known == kind)
-        return self._numbers.setdefault((kind, value), count + 1)
+        numbers = self._numbers.setdefault(kind, {})
+        return numbers.setdefault(value, len(numbers) + 1)
 
 
 def _cut(text: str, width: int) -> str:

@@ -93,6 +93,13 @@ class RoutedCollection:
             self.name, options, codec_options or self.codec_options
         )
 
+    def __getitem__(self, name: str) -> Any:
+        """The collection `parent.name`; it inherits this one's options, as in pymongo."""
+        database, full_name = self.database, f"{self.name}.{name}"
+        if self._options == database._options:
+            return database[full_name]
+        return database._routed_collection(full_name, self._options, self.codec_options)
+
     # -- writes ----------------------------------------------------------------------------
 
     def _write(
