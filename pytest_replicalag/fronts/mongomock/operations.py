@@ -217,8 +217,9 @@ class Front:
         )
         if unchanged:
             return comparable.run(target.live)
-        if level == "snapshot" and not self._in_snapshot(target, running, position):
-            return comparable.run(target.live)
+        if level == "snapshot" and not self._in_snapshot(target, running, plan):
+            applied = running.replica_set.applied(plan.member)
+            return comparable.at(self.engine, target, applied).result
         then = comparable.at(self.engine, target, position)
         if not running.checks or not then.past.changed() or not comparable.is_deterministic:
             return then.result
@@ -239,19 +240,27 @@ class Front:
         )
         return then.result
 
-    def _in_snapshot(self, target: Target, running: Running, position: int) -> bool:
+    def _in_snapshot(self, target: Target, running: Running, plan: ReadPlan) -> bool:
         """Whether a snapshot has the collection that is read; if it is gone, there is nothing.
+
+        A server looks the collection up among those that the member has by now. The library
+        forgets a collection that has become empty, which is not gone for a server.
 
         Raises:
             OperationFailure: Error 246: it was created, or got its name, after the snapshot.
         """
-        if not self.engine.server[target.database][target.collection].is_created:
-            return False
+        position, applied = plan.position, running.replica_set.applied(plan.member)
+        if applied <= position:
+            return True
         then = self.engine.past(position).versions(target.database, target.collection)
-        if then.is_created and not then.replaced.count:
+        is_replaced = bool(then.replaced.count) and then.replaced.oldest <= applied
+        now = self.engine.past(applied).versions(target.database, target.collection)
+        if not now.is_created:
+            return not is_replaced
+        if then.is_created and not is_replaced:
             return True
         oplog = running.replica_set.oplog
-        came = then.replaced.newest[-1] if then.replaced.count else position + 1
+        came = then.replaced.oldest if is_replaced else position + 1
         raise server_errors.snapshot_unavailable(oplog.timestamp(position), oplog.timestamp(came))
 
 
