@@ -26,8 +26,10 @@ MODES = "primary, primaryPreferred, secondary, secondaryPreferred, nearest"
         ("1s..inf", "'1s..inf': a range cannot reach inf; write a bound, such as 1s..10s"),
         (
             "1s,2s,3s",
-            ("'1s,2s,3s' gives 3 lags for 2 secondaries; give fewer, or set "
-            "--replica-lag-secondaries=3"),
+            (
+                "'1s,2s,3s' gives 3 lags for 2 secondaries; give fewer, or set "
+                "--replica-lag-secondaries=3"
+            ),
         ),
     ],
 )
@@ -124,13 +126,17 @@ def test_a_flag_in_ini_that_is_neither_true_nor_false_is_a_usage_error(project):
         ("'1s', lag='2s'", ": the lag is given twice; write it once"),
         (
             "lagg='1s'",
-            (": there is no word 'lagg'; there are lag, secondaries, read_preference, "
-            "write_concern, choose, clock, on_stale, seed; did you mean lag?"),
+            (
+                ": there is no word 'lagg'; there are lag, secondaries, read_preference, "
+                "write_concern, choose, clock, on_stale, seed; did you mean lag?"
+            ),
         ),
         (
             "all=True",
-            (": there is no word 'all'; there are lag, secondaries, read_preference, "
-            "write_concern, choose, clock, on_stale, seed"),
+            (
+                ": there is no word 'all'; there are lag, secondaries, read_preference, "
+                "write_concern, choose, clock, on_stale, seed"
+            ),
         ),
         ("secondaries=True", ", secondaries: True is not a whole number; write one, such as 4"),
         ("seed=1.5", ", seed: 1.5 is not a whole number; write one, such as 20417"),
@@ -268,8 +274,10 @@ assert replica_lag.wrap(bare) is wrapped
         (
             "None",
             "TypeError",
-            ("a duration is a string such as 250us, 200ms, 1.5s, 2m or inf, or a timedelta, "
-            "not NoneType"),
+            (
+                "a duration is a string such as 250us, 200ms, 1.5s, 2m or inf, or a timedelta, "
+                "not NoneType"
+            ),
         ),
     ],
 )

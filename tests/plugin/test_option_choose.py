@@ -1,6 +1,5 @@
 """`--replica-lag-choose`: which of the eligible members serves a read."""
 
-
 READS = """
 import pytest
 
