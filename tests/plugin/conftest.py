@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import textwrap
 
 import pytest
 
 # An inner run forgets the modules that it has loaded. These are loaded before it starts, so that
 # all runs share them, as the tests of one project do.
+for module in ("running", "clients", "report.terminal"):
+    importlib.import_module(f"pytest_replicalag.{module}")
 
 CONFTEST = """
 import mongomock
