@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-import pytest_replicalag  # noqa: E402
+import pytest_replicalag
 
 project = "pytest-replicalag"
 version = release = pytest_replicalag.__version__
@@ -27,7 +27,9 @@ napoleon_use_ivar = False
 napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 # Links stay inside these pages: nothing is fetched to build them.
-elsewhere = r"(datetime|bson|collections)\..*|timedelta|optional|ConfigurationError|.*\.OpTime|.*Client"
+elsewhere = (
+    r"(datetime|bson|collections)\..*|timedelta|optional|ConfigurationError|.*\.OpTime|.*Client"
+)
 nitpick_ignore_regex = [(r"py:.*", elsewhere)]
 
 toc_object_entries_show_parents = "hide"

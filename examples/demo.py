@@ -18,6 +18,7 @@ WIDTH = 80
 
 
 def main():
+    sys.stdout.reconfigure(errors="replace")
     tell(
         "1. Tuesday: every test is green",
         "The shop reads from secondaries, but its tests run on mongomock, which has none.",
@@ -71,7 +72,12 @@ def run_pytest(folder, *arguments):
     options = ["--tb=short", "-p", "no:cacheprovider", "-p", "no:randomly"]
     command = " ".join(["pytest", *arguments])
     print(f"examples/{folder.name}$ {command}", "", sep="\n", flush=True)
-    environment = {**os.environ, "COLUMNS": str(WIDTH), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "COLUMNS": str(WIDTH),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
     for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "NO_COLOR", "FORCE_COLOR"):
         environment.pop(name, None)
     result = subprocess.run(

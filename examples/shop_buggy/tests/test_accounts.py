@@ -10,4 +10,5 @@ def paid_before(db):
 @pytest.mark.usefixtures("paid_before")
 @pytest.mark.replica_lag
 def test_a_payment_raises_the_balance(db):
-    assert accounts.pay(db, "ada", 20) == 25
+    balance = accounts.pay(db, "ada", 20)
+    assert balance == 25
