@@ -112,6 +112,7 @@ class CollectionHistory:
             key: number for number, key in enumerate(self._documents)
         }
         self._next_number = len(self._documents)
+        server.expires = server.expires or bool(self._ttl_indexes)
         self.forget_history()
 
     def forget_history(self) -> None:
@@ -188,6 +189,7 @@ class CollectionHistory:
         """Add an index."""
         with self.changing_metadata():
             super().create_index(name, index)  # type: ignore[misc]
+        self._server.expires = self._server.expires or bool(self._ttl_indexes)
 
     def drop_index(self, name: str) -> None:
         """Remove an index."""
@@ -317,10 +319,12 @@ class ServerHistory:
     Attributes:
         classes: The store classes of its library.
         journal: Who logs writes now; None while no simulation runs.
+        expires: Whether a collection has, or had, a TTL index.
     """
 
     _databases: dict[str, Any]
     classes: StoreClasses
+    expires: bool = False
 
     def begin_history(self) -> None:
         """Start with the databases there are."""
@@ -334,6 +338,12 @@ class ServerHistory:
         for database in self._databases.values():
             database.forget_history()
         self.journal = journal
+
+    def expire(self) -> None:
+        """Remove what has expired, as the TTL monitor of a primary does, in all collections."""
+        for database in self._databases.values():
+            for collection in database._collections.values():
+                collection._remove_expired_documents()
 
     def __getitem__(self, name: str) -> Any:
         try:

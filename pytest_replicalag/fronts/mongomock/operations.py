@@ -102,6 +102,7 @@ class Front:
         result = None
         with self.governor.lock:
             self.engine.attach(running.journal)
+            self.engine.expire()
             number = 0 if session is None else session.number
             write = running.write(operation, target.namespace, args, number)
             try:
@@ -153,6 +154,7 @@ class Front:
                 return run(*args, **kwargs)
         with self.governor.lock:
             self.engine.attach(running.journal)
+            self.engine.expire()
             running.replica_set.clock.round_trip()
             result = run(*args, **kwargs)
             if session is not None:
@@ -189,6 +191,10 @@ class Front:
         level = None if read_concern is None else read_concern.document.get("level")
         if session is not None and session.is_snapshot:
             level = "snapshot"
+        if self.engine.server.expires:
+            with self.governor.lock:
+                self.engine.attach(running.journal)
+                self.engine.expire()
         plan = running.plan_read(comparable.operation, preference, level, session, max_time_ms)
         with self.governor.lock:
             self.engine.attach(running.journal)
