@@ -173,12 +173,14 @@ class CollectionHistory:
     def drop(self) -> None:
         """Empty the collection. What it held is set aside whole, so this does not cost its size."""
         journal = self._server.journal
-        if journal is not None and self.is_created:  # type: ignore[attr-defined]
+        is_created = self.is_created  # type: ignore[attr-defined]
+        if journal is not None and is_created:
             held = Incarnation(self._documents, self.numbers, self.versions, self.metadata)
             journal.replaced(self.incarnations, INCARNATION, held)
         super().drop()  # type: ignore[misc]
-        self.numbers = {}
-        self.versions = VersionedMap()
+        if is_created:  # one that deletes have emptied keeps its past
+            self.numbers = {}
+            self.versions = VersionedMap()
 
     def create(self, **options: Any) -> None:
         """Create the collection explicitly."""
