@@ -77,10 +77,12 @@ class RoutedCursor:
 
     def distinct(self, key: str, session: ClientSession | None = None) -> Any:
         """The distinct values of a field among the documents that match."""
-        if session is not None:
-            self.session = self.collection._session(session)
-        if self._answered is None:
-            self._operation = "distinct"
+        if session is None:
+            session = self.session
+        if self._projection is None and self.collection._front.governor.running is not None:
+            # A command of its own, as in pymongo; what is compared is the set of values.
+            return self.collection.distinct(key, self._spec, session=session)
+        self.session = None if session is None else self.collection._session(session)
         return super().distinct(key)  # type: ignore[misc]
 
     def max_time_ms(self, max_time_ms: int | None) -> Any:
