@@ -22,7 +22,10 @@ _STANDARD: Final = tuple(
 _INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 DRIVERS: Final = frozenset({"bson", "gridfs", "mongomock", "mongomock_ng", "motor", "pymongo"})
-_TOOLS: Final = DRIVERS | {"_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "xdist"}
+ODMS: Final = frozenset(
+    {"beanie", "bunnet", "mongoengine", "mongomock_motor", "odmantic", "pymodm", "umongo"}
+)
+_TOOLS: Final = DRIVERS | ODMS | {"_pytest", "anyio", "pluggy", "pytest", "pytest_asyncio", "xdist"}
 
 _PROJECT, _PACKAGE, _SKIPPED = range(3)
 
