@@ -29,6 +29,9 @@ from pytest_replicalag.simulation import Simulation, governor
 MEMBERS = ("primary", "secondary-1", "secondary-2")
 SECONDARIES = MEMBERS[1:]
 
+# A set that got stuck ends the test; it does not hang the run.
+_PATIENCE: Any = {"socketTimeoutMS": 30_000, "serverSelectionTimeoutMS": 30_000}
+
 
 def on(member: str) -> Any:
     """The read preference that asks for one member."""
@@ -151,7 +154,7 @@ class RealSet(Deployment):
             for number, (name, port) in enumerate(zip(MEMBERS, self._ports, strict=True))
         ]
         self._direct = {
-            name: pymongo.MongoClient("127.0.0.1", port, directConnection=True)
+            name: pymongo.MongoClient("127.0.0.1", port, directConnection=True, **_PATIENCE)
             for name, port in zip(MEMBERS, self._ports, strict=True)
         }
         # Members tell each other how far they are by heartbeats; frequent ones save time.
@@ -160,7 +163,7 @@ class RealSet(Deployment):
         self._direct["primary"].admin.command("replSetInitiate", config)
         _until(self._becomes_primary)
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
-        self.client = pymongo.MongoClient(f"mongodb://{hosts}/?replicaSet=real")
+        self.client = pymongo.MongoClient(f"mongodb://{hosts}/?replicaSet=real", **_PATIENCE)
         self.client.admin.command("ping")
         _until(lambda: len(self.client.secondaries) == len(SECONDARIES))
         self.client.admin.command(
