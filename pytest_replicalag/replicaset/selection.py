@@ -26,7 +26,9 @@ __all__ = ["ServerSelector"]
 _EPOCH: Final = datetime(2000, 1, 1)
 """When simulated time began, as `lastWriteDate` tells it; only differences matter."""
 
-_SETTINGS: Final = SimpleNamespace(heartbeat_frequency=10, local_threshold_ms=15)
+_SETTINGS: Final = SimpleNamespace(
+    heartbeat_frequency=10, local_threshold_ms=15, _topology_id=SET_NAME
+)
 """The driver's defaults; max staleness is reckoned with the heartbeat frequency."""
 
 _PRIMARY_MODE: Final = 0
