@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from simulating import lags_of
 
 from pytest_replicalag.durations import FOREVER
 from pytest_replicalag.replicaset.lag import assign_lags, seeded
-from simulating import lags_of
 
 
 @pytest.mark.parametrize(

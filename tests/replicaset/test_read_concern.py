@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from bson import Timestamp
 from pymongo.errors import ExecutionTimeout, NotPrimaryError, OperationFailure
+from simulating import replica_set_of
 
 from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.replicaset.read_concern import ReadConcern, read_position, wait_for
-from simulating import replica_set_of
 
 
 def written(lags, count=2):

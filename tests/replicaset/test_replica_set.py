@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from simulating import lags_of, replica_set_of
 
 from pytest_replicalag.errors import UnknownMemberError
-from simulating import lags_of, replica_set_of
 
 
 def write(replica_set, count=1):
@@ -148,6 +148,6 @@ def test_a_new_lag_holds_for_what_is_not_applied_yet_and_shows_on_the_member():
 
 
 def test_an_unknown_member_is_told_with_the_names_that_there_are():
-    with pytest.raises(UnknownMemberError, match="name one of primary, secondary-1$") as caught:
+    with pytest.raises(UnknownMemberError, match=r"name one of primary, secondary-1$") as caught:
         replica_set_of("0").member("secondary-9")
     assert caught.value.member == "secondary-9"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from simulating import lags_of
 
 from pytest_replicalag.replicaset.oplog import Oplog
 from pytest_replicalag.replicaset.replication import Replication
-from simulating import lags_of
 
 
 def replication_of(lag: str, *times_us: int) -> Replication:

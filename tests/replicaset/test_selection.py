@@ -11,11 +11,11 @@ from pymongo.read_preferences import (
     Secondary,
     SecondaryPreferred,
 )
+from simulating import replica_set_of
 
 from pytest_replicalag.replicaset.choose import Choose
 from pytest_replicalag.replicaset.lag import seeded
 from pytest_replicalag.replicaset.selection import ServerSelector
-from simulating import replica_set_of
 
 
 def selector_of(lags, choose=Choose.STALEST, seed=0):

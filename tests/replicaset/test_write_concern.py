@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from pymongo.errors import OperationFailure, WriteConcernError, WTimeoutError
+from simulating import replica_set_of
 
 from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.replicaset.server_errors import write_concern_exception
 from pytest_replicalag.replicaset.write_concern import acknowledgement, check
-from simulating import replica_set_of
 
 
 def acknowledged(lags, **concern):
