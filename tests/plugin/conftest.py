@@ -96,7 +96,9 @@ class Project:
 
 def _arguments(plugins: tuple[str, ...]) -> list[str]:
     names = ["pytest_replicalag.plugin", *plugins]
-    return [word for name in names for word in ("-p", name)] + ["-p", "no:cacheprovider"]
+    # pytest 8 would warn that the plugin, which this process has loaded, cannot be rewritten.
+    others = ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    return [word for name in names for word in ("-p", name)] + others
 
 
 @pytest.fixture
