@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from pymongo.client_session import SessionOptions  # type: ignore[attr-defined]
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from pytest_replicalag.engines.memory.engine import MemoryEngine
@@ -38,7 +39,6 @@ class RoutedClient:
     _database_accesses: dict[str, Any]
     _database_class: Any
     _library: Library
-    read_preference: Any
 
     # -- options ---------------------------------------------------------------------------
 
@@ -53,9 +53,19 @@ class RoutedClient:
         return self.__dict__["_read_preference"] if running is None else running.read_preference
 
     @property
+    def read_preference(self) -> Any:
+        """The one that was given; else what the plugin's settings say."""
+        return self._effective(self._options, "read_preference")
+
+    @property
     def write_concern(self) -> Any:
         """The one that was given; else the server's default."""
         return self._effective(self._options, "write_concern")
+
+    @property
+    def read_concern(self) -> Any:
+        """The one that was given; else the server's default."""
+        return self._options.read_concern or ReadConcern()
 
     # -- databases -------------------------------------------------------------------------
 
