@@ -23,9 +23,10 @@ settings.register_profile(
 # At least 20,000 steps for each library, not the same ones each time.
 settings.register_profile(
     "thorough",
-    max_examples=500,
+    max_examples=600,
     stateful_step_count=50,
     deadline=None,
+    report_multiple_bugs=False,
     suppress_health_check=_SLOW,
 )
 # Many steps, stopping at the first difference; to look for one by hand.
