@@ -50,7 +50,8 @@ from pytest_replicalag.clients import wrap
 from pytest_replicalag.control import ReplicaLag
 from pytest_replicalag.engines.memory import journal
 from pytest_replicalag.errors import EndlessWaitError
-from pytest_replicalag.settings import Given, resolve
+from pytest_replicalag.options import Given
+from pytest_replicalag.settings import resolve
 from pytest_replicalag.simulation import Simulation, governor
 
 # -- what is drawn -------------------------------------------------------------------------------
