@@ -14,7 +14,8 @@ from measure import compare, show
 from pymongo import ReadPreference
 
 from pytest_replicalag import wrap
-from pytest_replicalag.settings import Given, resolve
+from pytest_replicalag.options import Given
+from pytest_replicalag.settings import resolve
 from pytest_replicalag.simulation import Simulation, governor
 
 NUMBERS = itertools.count(10_000)

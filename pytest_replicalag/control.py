@@ -13,8 +13,8 @@ from pytest_replicalag.records import StaleRead
 from pytest_replicalag.replicaset.member import PRIMARY
 from pytest_replicalag.replicaset.member import Member as ModelMember
 from pytest_replicalag.replicaset.optime import OpTime
-from pytest_replicalag.settings import Off, parse_lags
 from pytest_replicalag.simulation import Simulation, governor
+from pytest_replicalag.words import Off, parse_lags
 
 __all__ = ["Member", "ReplicaLag"]
 

@@ -9,28 +9,20 @@ import os
 import shlex
 import sys
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from pytest_replicalag.errors import NotWrappableError, SettingError
-from pytest_replicalag.settings import (
-    FIXTURES_INI,
-    OPTIONS,
-    Given,
-    Off,
-    Settings,
-    parse,
-    read_marker,
-    resolve,
-)
+from pytest_replicalag.options import FIXTURES_INI, OPTIONS, Given
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
     from pytest_replicalag.report.run_report import RunReport
     from pytest_replicalag.running import TestRun
+    from pytest_replicalag.settings import Settings
 
 __all__: list[str] = []
 
@@ -48,7 +40,6 @@ _MARKER_HELP = (
 )
 
 
-@dataclass(slots=True)
 class _State:
     """What the plugin knows of a run.
 
@@ -58,18 +49,38 @@ class _State:
         fixtures: The fixtures whose values are to be wrapped.
     """
 
-    command_line: Mapping[str, Given]
-    ini: Mapping[str, Given]
-    fixtures: tuple[str, ...]
+    def __init__(
+        self, command_line: Mapping[str, Given], ini: Mapping[str, Given], fixtures: tuple[str, ...]
+    ) -> None:
+        self.command_line = command_line
+        self.ini = ini
+        self.fixtures = fixtures
+
+    def check(self) -> None:
+        """Look at every value that was given.
+
+        Raises:
+            SettingError: One is bad, or two do not go together.
+        """
+        for layer in (self.command_line, self.ini):
+            for name, given in layer.items():
+                _parse(name, given)
+        if self.command_line or self.ini:
+            self.settings  # noqa: B018 - resolving them checks that they go together
+        if "all" in self.command_line and self.said("lag") is None:
+            problem = "no lag is given; add --replica-lag=200ms"
+            raise SettingError("--replica-lag-all", True, problem)
 
     def said(self, name: str) -> Any:
         """What command line or ini say of an option, or None."""
         given = self.command_line.get(name) or self.ini.get(name)
-        return None if given is None else parse(name, given)
+        return None if given is None else _parse(name, given)
 
     @property
     def settings(self) -> Settings:
         """What command line and ini say together."""
+        from pytest_replicalag.settings import resolve
+
         return resolve([self.command_line, self.ini])
 
     @property
@@ -85,7 +96,14 @@ class _State:
     def is_off(self) -> bool:
         """Whether the command line switches everything off."""
         given = self.command_line.get("lag")
-        return given is not None and parse("lag", given) is Off.OFF
+        return given is not None and not isinstance(_parse("lag", given), tuple)
+
+
+def _parse(name: str, given: Given) -> Any:
+    """The setting that a given value stands for; loads the parsers when there is one."""
+    from pytest_replicalag.settings import parse
+
+    return parse(name, given)
 
 
 _state_key = pytest.StashKey[_State]()
@@ -131,13 +149,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         ini = _read_ini(config)
         state = _State(command_line, ini, tuple(config.getini(FIXTURES_INI)))
-        for layer in (command_line, ini):
-            for name, given in layer.items():
-                parse(name, given)
-        state.settings  # noqa: B018 - resolving them checks that they go together
-        if "all" in command_line and state.said("lag") is None:
-            problem = "no lag is given; add --replica-lag=200ms"
-            raise SettingError("--replica-lag-all", True, problem)
+        state.check()
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_state_key] = state
@@ -167,8 +179,7 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say the setting when lag is on."""
     state = config.stash[_state_key]
-    settings = state.settings
-    if not settings.enabled:
+    if state.said("lag") is None or not (settings := state.settings).enabled:
         return []
     from pytest_replicalag.report.terminal import wrapped
 
@@ -198,12 +209,12 @@ def pytest_testnodedown(node: Any) -> None:
 def _settings(item: pytest.Item) -> Settings | None:
     """The settings of a test; None if it is not concerned: not marked, and not all tests are."""
     state = item.config.stash[_state_key]
-    markers = [
-        read_marker(marker.args, marker.kwargs, item.nodeid)
-        for marker in item.iter_markers(_MARKER)
-    ]
-    if not markers and not state.said("all"):
+    found = list(item.iter_markers(_MARKER))
+    if not found and not state.said("all"):
         return None
+    from pytest_replicalag.settings import read_marker, resolve
+
+    markers = [read_marker(marker.args, marker.kwargs, item.nodeid) for marker in found]
     layers: list[Mapping[str, Given]] = [*markers, state.command_line, state.ini]
     if state.is_off:
         layers.insert(0, {"lag": state.command_line["lag"]})

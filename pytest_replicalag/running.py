@@ -10,9 +10,10 @@ import pytest
 
 from pytest_replicalag.control import ReplicaLag
 from pytest_replicalag.report.run_report import TestReport, to_plain
-from pytest_replicalag.settings import OnStale, Settings
+from pytest_replicalag.settings import Settings
 from pytest_replicalag.simulation import Simulation, governor
 from pytest_replicalag.sleeping import counting_sleeps
+from pytest_replicalag.words import OnStale
 
 __all__ = ["TestRun"]
 

@@ -1,6 +1,5 @@
-"""One table of options, and how marker, command line and ini become the settings of a test.
+"""How marker, command line and ini become the settings of a test.
 
-Flags, ini keys, the marker's words, the header line and the reference page all come from `OPTIONS`.
 Precedence: marker, command line, ini, default; among markers, the one nearest to the test. There is
 one exception: `--replica-lag=off` on the command line switches everything off.
 """
@@ -8,283 +7,18 @@ one exception: `--replica-lag=off` on the command line switches everything off.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
-from pytest_replicalag.durations import FOREVER, Duration, as_duration, parse_duration
 from pytest_replicalag.errors import SettingError
+from pytest_replicalag.options import OPTIONS, Given
 from pytest_replicalag.replicaset.choose import Choose
 from pytest_replicalag.replicaset.lag import Lag
+from pytest_replicalag.words import PARSERS, ClockKind, Off, OnStale
 
-__all__ = [
-    "FIXTURES_INI",
-    "OPTIONS",
-    "ClockKind",
-    "Given",
-    "OnStale",
-    "Option",
-    "Settings",
-    "parse",
-    "parse_lags",
-    "read_marker",
-    "resolve",
-]
-
-LARGEST_SET: Final = 50
-
-MOST_SECONDARIES: Final = 50
-"""More than a real set can have, which has 50 members at most."""
-
-MODES: Final = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
-
-FIXTURES_INI: Final = "replica_lag_fixtures"
-
-
-class OnStale(Enum):
-    """What a stale read does to its test."""
-
-    REPORT = "report"
-    FAIL = "fail"
-    IGNORE = "ignore"
-
-
-class ClockKind(Enum):
-    """Which clock a simulation runs on."""
-
-    VIRTUAL = "virtual"
-    WALL = "wall"
-
-
-class Off(Enum):
-    """The lag of a test that was switched off by name."""
-
-    OFF = "off"
-
-
-def parse_lags(value: Any) -> tuple[Lag, ...] | Off:
-    """The lags that a value stands for.
-
-    Args:
-        value: `200ms`, `50ms..400ms`, `50ms,2s`, `inf`, `0` or `off`; in a marker also a
-            `timedelta`, or a list of any of these.
-
-    Raises:
-        ValueError: It is none of these; the message says what to write.
-    """
-    if isinstance(value, (list, tuple)):
-        if not value:
-            raise ValueError("an empty list sets no lag; write one value, such as 200ms")
-        return tuple(_parse_lag(item) for item in value)
-    if isinstance(value, timedelta):
-        return (_parse_lag(value),)
-    word = str(value).strip()
-    if word == Off.OFF.value:
-        return Off.OFF
-    if not word:
-        raise ValueError("a lag is missing; write one, such as 200ms")
-    return tuple(_parse_lag(part) for part in word.split(","))
-
-
-def _parse_lag(value: Any) -> Lag:
-    if isinstance(value, str) and ".." in value:
-        low_word, _, high_word = value.partition("..")
-        low, high = parse_duration(low_word), parse_duration(high_word)
-        if FOREVER in (low, high):
-            raise ValueError(f"{value!r}: a range cannot reach inf; write a bound, such as 1s..10s")
-        if low > high:
-            raise ValueError(f"{value!r} goes backwards; write {high}..{low}")
-        return Lag(low, high)
-    duration: Duration = as_duration(value)
-    return Lag(duration, duration)
-
-
-def _parse_count(value: Any) -> int:
-    number = _whole_number(value, "4")
-    if number < 1:
-        raise ValueError(f"{number} is too few: a lagging set has at least one secondary; write 2")
-    if number > MOST_SECONDARIES:
-        raise ValueError(f"{number} is too many; write a number up to {MOST_SECONDARIES}")
-    return number
-
-
-def _parse_seed(value: Any) -> int:
-    return _whole_number(value, "20417")
-
-
-def _whole_number(value: Any, example: str) -> int:
-    try:
-        if isinstance(value, (bool, float)):
-            raise ValueError
-        return int(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{value!r} is not a whole number; write one, such as {example}") from None
-
-
-def _parse_write_concern(value: Any) -> str | int:
-    if value == "majority":
-        return "majority"
-    try:
-        number = _whole_number(value, "1")
-    except ValueError:
-        raise ValueError(f"{value!r} is not a write concern; write majority, 0, 1 or N") from None
-    if not 0 <= number <= LARGEST_SET:
-        raise ValueError(f"{number} members cannot acknowledge a write; write majority, 0, 1 or N")
-    return number
-
-
-def _parse_flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = str(value).strip().lower()
-    if word in ("true", "1", "yes", "on"):
-        return True
-    if word in ("false", "0", "no", "off"):
-        return False
-    raise ValueError(f"{value!r} is neither true nor false; write true")
-
-
-def _one_of(words: Iterable[str]) -> Callable[[Any], str]:
-    allowed = tuple(words)
-
-    def parse(value: Any) -> str:
-        if value in allowed:
-            return str(value)
-        by_lower = {word.lower(): word for word in allowed}
-        close = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.5)
-        hint = f" (did you mean {by_lower[close[0]]}?)" if close else ""
-        raise ValueError(f"{value!r} is not one of {', '.join(allowed)}{hint}")
-
-    return parse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option, in all its forms.
-
-    Attributes:
-        name: As the marker says it, such as `on_stale`.
-        parse: Turns a given value into the setting; `ValueError` with advice if it cannot.
-        default: What holds when nobody says anything, in the words of the option.
-        metavar: What stands for the value in `--help`.
-        help: One sentence.
-        in_marker: Whether the marker takes it.
-        is_flag: Whether it takes no value on the command line.
-    """
-
-    name: str
-    parse: Callable[[Any], Any]
-    default: str | None
-    metavar: str
-    help: str
-    in_marker: bool = True
-    is_flag: bool = False
-
-    @property
-    def ini(self) -> str:
-        """Its ini key, such as `replica_lag_on_stale`."""
-        return "replica_lag" if self.name == "lag" else f"replica_lag_{self.name}"
-
-    @property
-    def flag(self) -> str:
-        """Its flag, such as `--replica-lag-on-stale`."""
-        return "--" + self.ini.replace("_", "-")
-
-
-OPTIONS: Final = (
-    Option(
-        name="lag",
-        parse=parse_lags,
-        default=None,
-        metavar="LAG",
-        help=(
-            "Let secondaries lag behind the primary in tests marked replica_lag: 200ms (the "
-            "majority keeps up, the rest lag), 50ms,2s (each secondary its own), 50ms..400ms "
-            "(drawn for each write), inf (never catch up), 0, or off."
-        ),
-    ),
-    Option(
-        name="all",
-        parse=_parse_flag,
-        default="false",
-        metavar="",
-        help="Lag in every test, not only in marked ones.",
-        in_marker=False,
-        is_flag=True,
-    ),
-    Option(
-        name="secondaries",
-        parse=_parse_count,
-        default="2",
-        metavar="N",
-        help="How many secondaries the simulated set has.",
-    ),
-    Option(
-        name="read_preference",
-        parse=_one_of(MODES),
-        default="primary",
-        metavar="MODE",
-        help="Read preference of clients that were opened without one, such as secondaryPreferred.",
-    ),
-    Option(
-        name="write_concern",
-        parse=_parse_write_concern,
-        default="majority",
-        metavar="W",
-        help="Write concern of clients that were opened without one: majority, 0, 1 or N.",
-    ),
-    Option(
-        name="choose",
-        parse=_one_of(choose.value for choose in Choose),
-        default="stalest",
-        metavar="RULE",
-        help="Which eligible member serves a read: stalest, alternate (in turn) or random.",
-    ),
-    Option(
-        name="clock",
-        parse=_one_of(kind.value for kind in ClockKind),
-        default="virtual",
-        metavar="CLOCK",
-        help=(
-            "virtual: simulated time moves with operations and sleeps, the same on every machine; "
-            "wall: real time."
-        ),
-    ),
-    Option(
-        name="on_stale",
-        parse=_one_of(action.value for action in OnStale),
-        default="report",
-        metavar="ACTION",
-        help=(
-            "report stale reads; fail also fails the tests that made them, although their "
-            "assertions passed; ignore does not look for them."
-        ),
-    ),
-    Option(
-        name="seed",
-        parse=_parse_seed,
-        default="0",
-        metavar="N",
-        help="What random choices and ranges of lag are drawn from, with each test's node id.",
-    ),
-)
-
-_BY_NAME: Final = {option.name: option for option in OPTIONS}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """A value that somebody gave an option.
-
-    Attributes:
-        source: Where, as an error names it, such as `--replica-lag` or `replica_lag_seed in ini`.
-        value: As it was written.
-    """
-
-    source: str
-    value: Any
+__all__ = ["Settings", "parse", "read_marker", "resolve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,7 +127,7 @@ def parse(name: str, given: Given) -> Any:
         SettingError: It stands for none.
     """
     try:
-        return _BY_NAME[name].parse(given.value)
+        return PARSERS[name](given.value)
     except (ValueError, TypeError) as error:
         raise SettingError(given.source, given.value, str(error)) from None
 
@@ -414,7 +148,7 @@ def resolve(layers: Iterable[Mapping[str, Given]]) -> Settings:
     values = {
         option.name: parse(option.name, given[option.name])
         if option.name in given
-        else option.parse(option.default)
+        else PARSERS[option.name](option.default)
         for option in OPTIONS
         if option.name in given or option.default is not None
     }

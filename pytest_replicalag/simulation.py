@@ -28,7 +28,8 @@ from pytest_replicalag.replicaset.read_concern import ReadConcern, read_position
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 from pytest_replicalag.replicaset.selection import ServerSelector
 from pytest_replicalag.replicaset.write_concern import acknowledgement
-from pytest_replicalag.settings import ClockKind, OnStale, Settings
+from pytest_replicalag.settings import Settings
+from pytest_replicalag.words import ClockKind, OnStale
 
 __all__ = ["Simulation", "governor"]
 

@@ -30,7 +30,7 @@ EXPECTED = {
     "tests/test__collection_api.py::CollectionAPITest::test__bulk_write_update_one": "passed",
 }
 
-CONFTEST = '''
+CONFTEST = """
 import os
 import mongomock
 
@@ -54,7 +54,7 @@ elif os.environ["REPLICA_LAG_SUITE"] == "drop-in":
     import pytest_replicalag
 
     mongomock.MongoClient = pytest_replicalag.MongoClient
-'''
+"""
 
 
 def fetch(folder: Path) -> Path:
@@ -80,10 +80,10 @@ def outcomes(suite: Path, kind: str) -> dict[str, str]:
         text=True,
         check=False,
     )
-    found = dict(
-        (name, word.lower())
+    found = {
+        name: word.lower()
         for word, name in re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", result.stdout, re.MULTILINE)
-    )
+    }
     if not found:
         raise SystemExit(f"the suite did not run:\n{result.stdout}\n{result.stderr}")
     return found

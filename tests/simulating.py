@@ -10,11 +10,13 @@ import mongomock
 
 from pytest_replicalag.clients import wrap
 from pytest_replicalag.control import ReplicaLag
+from pytest_replicalag.options import Given
 from pytest_replicalag.replicaset.clock import VirtualClock
 from pytest_replicalag.replicaset.lag import Lag
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
-from pytest_replicalag.settings import Given, parse_lags, resolve
+from pytest_replicalag.settings import resolve
 from pytest_replicalag.simulation import Simulation, governor
+from pytest_replicalag.words import parse_lags
 
 
 class Lagging(NamedTuple):

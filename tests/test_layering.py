@@ -19,10 +19,11 @@ LAYERS = (
     ("fronts",),
     ("engines",),
     ("settings",),
+    ("words",),
     ("replicaset",),
     ("checker", "report"),
     ("records",),
-    ("call_sites", "durations", "errors"),
+    ("call_sites", "durations", "errors", "options"),
 )
 """A room may import rooms of later rows only."""
 
@@ -37,6 +38,7 @@ FORBIDDEN = {
     "checker": {"pytest", "mongomock", "threading", "errors"},
     "report": {"pytest", "mongomock", "threading", "call_sites"},
     "settings": {"pytest", "pymongo", "bson", "mongomock", "records"},
+    "words": {"pytest", "pymongo", "bson", "mongomock", "records"},
 }
 """What a room must not import although a row below, or from elsewhere."""
 

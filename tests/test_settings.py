@@ -5,18 +5,10 @@ from datetime import timedelta
 import pytest
 
 from pytest_replicalag.errors import SettingError
+from pytest_replicalag.options import OPTIONS, Given
 from pytest_replicalag.replicaset.choose import Choose
-from pytest_replicalag.settings import (
-    OPTIONS,
-    ClockKind,
-    Given,
-    Off,
-    OnStale,
-    parse,
-    parse_lags,
-    read_marker,
-    resolve,
-)
+from pytest_replicalag.settings import parse, read_marker, resolve
+from pytest_replicalag.words import PARSERS, ClockKind, Off, OnStale, parse_lags
 
 
 def layer(**values):
@@ -40,7 +32,7 @@ def test_the_options_have_these_names_flags_and_ini_keys():
 def test_every_default_is_a_value_of_its_own_option():
     for option in OPTIONS:
         if option.default is not None:
-            option.parse(option.default)
+            PARSERS[option.name](option.default)
 
 
 def test_help_is_sentences():

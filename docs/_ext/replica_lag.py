@@ -4,7 +4,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from pytest_replicalag.errors import SettingError
-from pytest_replicalag.settings import OPTIONS, Given, read_marker, resolve
+from pytest_replicalag.options import OPTIONS, Given
+from pytest_replicalag.settings import read_marker, resolve
 
 BAD_SETTINGS = (
     {"lag": "200"},

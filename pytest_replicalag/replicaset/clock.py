@@ -96,7 +96,7 @@ class WallClock:
         while (left_us := time_us - self.now_us) > 0:
             sleep(left_us / 1_000_000)
 
-    def advance(self, duration_us: int) -> None:
+    def advance(self, duration_us: int) -> None:  # noqa: ARG002 - refused, whatever it is
         """Refused.
 
         Raises:

@@ -23,7 +23,8 @@ from pymongo.read_preferences import Secondary
 from pymongo.write_concern import WriteConcern
 
 from pytest_replicalag import wrap
-from pytest_replicalag.settings import Given, resolve
+from pytest_replicalag.options import Given
+from pytest_replicalag.settings import resolve
 from pytest_replicalag.simulation import Simulation, governor
 
 MEMBERS = ("primary", "secondary-1", "secondary-2")

@@ -102,7 +102,7 @@ def counts_distinct_and_aggregate_on_a_held_secondary(d):
 
 @scenario
 def metadata_commands_go_to_the_primary(d):
-    c = seeded(d)
+    seeded(d)
     d.hold("secondary-2")
     d.database.create_collection("new")
     d.settle()

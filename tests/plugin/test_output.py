@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_replicalag.settings import OPTIONS
+from pytest_replicalag.options import OPTIONS
 
 
 def test_help_has_a_group_with_every_option(project):

@@ -180,9 +180,9 @@ def test_a_snapshot_of_a_collection_whose_documents_were_deleted_since_has_them(
 
 def test_a_write_in_a_snapshot_session_is_error_72_and_writes_nothing():
     with lagging(things(), lag="0") as running:
-        with running.client.start_session(snapshot=True) as session:
-            with pytest.raises(OperationFailure, match="read concern not supported") as caught:
-                running.client.d.things.insert_one({}, session=session)
+        session = running.client.start_session(snapshot=True)
+        with pytest.raises(OperationFailure, match="read concern not supported") as caught:
+            running.client.d.things.insert_one({}, session=session)
         assert caught.value.code == 72
         assert running.client.d.things.count_documents({}) == 1
 
@@ -197,12 +197,12 @@ def test_a_session_and_w_0_do_not_go_together():
 @pytest.mark.parametrize("level", ["available", "linearizable"])
 def test_levels_that_know_no_cluster_time_are_error_72_in_a_used_causal_session(level):
     with lagging(things(), read_preference="primary") as running:
-        with running.client.start_session() as session:
-            running.client.d.things.insert_one({}, session=session)
-            collection = running.client.d.get_collection("things", read_concern=ReadConcern(level))
-            with pytest.raises(OperationFailure) as caught:
-                collection.find_one({}, session=session)
-            assert caught.value.code == 72
+        session = running.client.start_session()
+        running.client.d.things.insert_one({}, session=session)
+        collection = running.client.d.get_collection("things", read_concern=ReadConcern(level))
+        with pytest.raises(OperationFailure) as caught:
+            collection.find_one({}, session=session)
+        assert caught.value.code == 72
 
 
 def test_transactions_are_refused_with_advice():

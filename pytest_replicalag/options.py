@@ -1,0 +1,125 @@
+"""The one table of options.
+
+Flags, ini keys, the marker's words, the header line and the reference page all come from it. It
+loads nothing, for every run of pytest loads it; what the words mean is in `words.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+__all__ = ["FIXTURES_INI", "OPTIONS", "Given", "Option"]
+
+FIXTURES_INI: Final = "replica_lag_fixtures"
+
+
+class Option(NamedTuple):
+    """One option, in all its forms.
+
+    Attributes:
+        name: As the marker says it, such as `on_stale`.
+        default: What holds when nobody says anything, in the words of the option.
+        metavar: What stands for the value in `--help`.
+        help: One sentence.
+        in_marker: Whether the marker takes it.
+        is_flag: Whether it takes no value on the command line.
+    """
+
+    name: str
+    default: str | None
+    metavar: str
+    help: str
+    in_marker: bool = True
+    is_flag: bool = False
+
+    @property
+    def ini(self) -> str:
+        """Its ini key, such as `replica_lag_on_stale`."""
+        return "replica_lag" if self.name == "lag" else f"replica_lag_{self.name}"
+
+    @property
+    def flag(self) -> str:
+        """Its flag, such as `--replica-lag-on-stale`."""
+        return "--" + self.ini.replace("_", "-")
+
+
+OPTIONS: Final = (
+    Option(
+        name="lag",
+        default=None,
+        metavar="LAG",
+        help=(
+            "Let secondaries lag behind the primary in tests marked replica_lag: 200ms (the "
+            "majority keeps up, the rest lag), 50ms,2s (each secondary its own), 50ms..400ms "
+            "(drawn for each write), inf (never catch up), 0, or off."
+        ),
+    ),
+    Option(
+        name="all",
+        default="false",
+        metavar="",
+        help="Lag in every test, not only in marked ones.",
+        in_marker=False,
+        is_flag=True,
+    ),
+    Option(
+        name="secondaries",
+        default="2",
+        metavar="N",
+        help="How many secondaries the simulated set has.",
+    ),
+    Option(
+        name="read_preference",
+        default="primary",
+        metavar="MODE",
+        help="Read preference of clients that were opened without one, such as secondaryPreferred.",
+    ),
+    Option(
+        name="write_concern",
+        default="majority",
+        metavar="W",
+        help="Write concern of clients that were opened without one: majority, 0, 1 or N.",
+    ),
+    Option(
+        name="choose",
+        default="stalest",
+        metavar="RULE",
+        help="Which eligible member serves a read: stalest, alternate (in turn) or random.",
+    ),
+    Option(
+        name="clock",
+        default="virtual",
+        metavar="CLOCK",
+        help=(
+            "virtual: simulated time moves with operations and sleeps, the same on every machine; "
+            "wall: real time."
+        ),
+    ),
+    Option(
+        name="on_stale",
+        default="report",
+        metavar="ACTION",
+        help=(
+            "report stale reads; fail also fails the tests that made them, although their "
+            "assertions passed; ignore does not look for them."
+        ),
+    ),
+    Option(
+        name="seed",
+        default="0",
+        metavar="N",
+        help="What random choices and ranges of lag are drawn from, with each test's node id.",
+    ),
+)
+
+
+class Given(NamedTuple):
+    """A value that somebody gave an option.
+
+    Attributes:
+        source: Where, as an error names it, such as `--replica-lag` or `replica_lag_seed in ini`.
+        value: As it was written.
+    """
+
+    source: str
+    value: Any

@@ -1,0 +1,153 @@
+"""What the words of options mean; each parser says what to write when a word means nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Final
+
+from pytest_replicalag.durations import FOREVER, Duration, as_duration, parse_duration
+from pytest_replicalag.replicaset.choose import Choose
+from pytest_replicalag.replicaset.lag import Lag
+
+__all__ = ["PARSERS", "ClockKind", "Off", "OnStale", "parse_lags"]
+
+LARGEST_SET: Final = 50
+
+MOST_SECONDARIES: Final = 50
+"""More than a real set can have, which has 50 members at most."""
+
+MODES: Final = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
+
+
+class OnStale(Enum):
+    """What a stale read does to its test."""
+
+    REPORT = "report"
+    FAIL = "fail"
+    IGNORE = "ignore"
+
+
+class ClockKind(Enum):
+    """Which clock a simulation runs on."""
+
+    VIRTUAL = "virtual"
+    WALL = "wall"
+
+
+class Off(Enum):
+    """The lag of a test that was switched off by name."""
+
+    OFF = "off"
+
+
+def parse_lags(value: Any) -> tuple[Lag, ...] | Off:
+    """The lags that a value stands for.
+
+    Args:
+        value: `200ms`, `50ms..400ms`, `50ms,2s`, `inf`, `0` or `off`; in a marker also a
+            `timedelta`, or a list of any of these.
+
+    Raises:
+        ValueError: It is none of these; the message says what to write.
+    """
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("an empty list sets no lag; write one value, such as 200ms")
+        return tuple(_parse_lag(item) for item in value)
+    if isinstance(value, timedelta):
+        return (_parse_lag(value),)
+    word = str(value).strip()
+    if word == Off.OFF.value:
+        return Off.OFF
+    if not word:
+        raise ValueError("a lag is missing; write one, such as 200ms")
+    return tuple(_parse_lag(part) for part in word.split(","))
+
+
+def _parse_lag(value: Any) -> Lag:
+    if isinstance(value, str) and ".." in value:
+        low_word, _, high_word = value.partition("..")
+        low, high = parse_duration(low_word), parse_duration(high_word)
+        if FOREVER in (low, high):
+            raise ValueError(f"{value!r}: a range cannot reach inf; write a bound, such as 1s..10s")
+        if low > high:
+            raise ValueError(f"{value!r} goes backwards; write {high}..{low}")
+        return Lag(low, high)
+    duration: Duration = as_duration(value)
+    return Lag(duration, duration)
+
+
+def _parse_count(value: Any) -> int:
+    number = _whole_number(value, "4")
+    if number < 1:
+        raise ValueError(f"{number} is too few: a lagging set has at least one secondary; write 2")
+    if number > MOST_SECONDARIES:
+        raise ValueError(f"{number} is too many; write a number up to {MOST_SECONDARIES}")
+    return number
+
+
+def _parse_seed(value: Any) -> int:
+    return _whole_number(value, "20417")
+
+
+def _whole_number(value: Any, example: str) -> int:
+    try:
+        if isinstance(value, (bool, float)):
+            raise ValueError
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r} is not a whole number; write one, such as {example}") from None
+
+
+def _parse_write_concern(value: Any) -> str | int:
+    if value == "majority":
+        return "majority"
+    try:
+        number = _whole_number(value, "1")
+    except ValueError:
+        raise ValueError(f"{value!r} is not a write concern; write majority, 0, 1 or N") from None
+    if not 0 <= number <= LARGEST_SET:
+        raise ValueError(f"{number} members cannot acknowledge a write; write majority, 0, 1 or N")
+    return number
+
+
+def _parse_flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in ("true", "1", "yes", "on"):
+        return True
+    if word in ("false", "0", "no", "off"):
+        return False
+    raise ValueError(f"{value!r} is neither true nor false; write true")
+
+
+def _one_of(words: Iterable[str]) -> Callable[[Any], str]:
+    allowed = tuple(words)
+
+    def parse(value: Any) -> str:
+        if value in allowed:
+            return str(value)
+        by_lower = {word.lower(): word for word in allowed}
+        close = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.5)
+        hint = f" (did you mean {by_lower[close[0]]}?)" if close else ""
+        raise ValueError(f"{value!r} is not one of {', '.join(allowed)}{hint}")
+
+    return parse
+
+
+PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "lag": parse_lags,
+    "all": _parse_flag,
+    "secondaries": _parse_count,
+    "read_preference": _one_of(MODES),
+    "write_concern": _parse_write_concern,
+    "choose": _one_of(choose.value for choose in Choose),
+    "clock": _one_of(kind.value for kind in ClockKind),
+    "on_stale": _one_of(action.value for action in OnStale),
+    "seed": _parse_seed,
+}
+"""The parser of each option, by the option's name."""
