@@ -64,10 +64,9 @@ class RoutedCursor:
 
     def _told(self) -> tuple[Any, ...]:
         """The arguments that a report shows."""
-        told: list[Any] = [self._spec]
         if self._projection is not None:
-            told.append(self._projection)
-        return tuple(told)
+            return (self._spec, self._projection)
+        return (self._spec,) if self._spec else ()
 
     def clone(self) -> Any:
         """A new cursor with the same question, not yet evaluated."""
