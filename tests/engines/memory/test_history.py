@@ -17,7 +17,7 @@ from bson import Decimal128, Int64, ObjectId, Regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo import ReadPreference, ReturnDocument, UpdateOne
-from simulating import lagging
+from simulating import HAS_PIPELINE_UPDATES, lagging
 
 from pytest_replicalag.clients import wrap
 
@@ -63,6 +63,10 @@ CHANGES: dict[str, Any] = {
     "rename and insert": lambda c: (c.rename("renamed"), c.insert_one({"_id": 1, "n": "new"})),
     "all deleted, then dropped": lambda c: (c.delete_many({}), c.drop_indexes(), c.drop()),
 }
+
+
+if not HAS_PIPELINE_UPDATES:
+    del CHANGES["pipeline"]
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))

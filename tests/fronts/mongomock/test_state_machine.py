@@ -45,6 +45,7 @@ from pymongo.operations import (
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import make_read_preference
 from pymongo.write_concern import WriteConcern
+from simulating import HAS_PIPELINE_UPDATES
 
 from pytest_replicalag.clients import wrap
 from pytest_replicalag.control import ReplicaLag
@@ -110,7 +111,9 @@ UPDATES = st.one_of(
     st.builds(lambda n: {"$set": {"sub.x": n}}, NUMBERS),
     st.builds(lambda n: {"$setOnInsert": {"n": n}}, NUMBERS),
     st.builds(lambda s: {"$set": {"d": ("in seconds", s)}}, st.integers(1, 30)),
-    st.builds(lambda n: [{"$set": {"n": {"$add": ["$n", n]}}}], NUMBERS),
+    st.builds(lambda n: [{"$set": {"n": {"$add": ["$n", n]}}}], NUMBERS)
+    if HAS_PIPELINE_UPDATES
+    else st.nothing(),
 )
 
 REPLACEMENTS = st.builds(
