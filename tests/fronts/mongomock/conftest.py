@@ -1,4 +1,4 @@
-"""How many steps the state machine takes: `HYPOTHESIS_PROFILE=thorough` for more than 20,000."""
+"""How many steps the state machine takes: `HYPOTHESIS_PROFILE=thorough` for more than 20,000.
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ settings.register_profile(
     stateful_step_count=50,
     deadline=None,
     report_multiple_bugs=False,
+    derandomize=False,  # Hypothesis would be so where it sees that it runs in CI
     suppress_health_check=_SLOW,
 )
 # Many steps, stopping at the first difference; to look for one by hand.
@@ -37,6 +38,7 @@ settings.register_profile(
     deadline=None,
     phases=[Phase.generate],
     report_multiple_bugs=False,
+    derandomize=False,
     database=None,
     suppress_health_check=_SLOW,
 )

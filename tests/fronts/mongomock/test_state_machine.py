@@ -4,7 +4,7 @@ Each step runs one operation on the wrapped client inside a simulation and on a 
 same library. What a member answers must be what the bare library answers on a copy of the data of
 that member's optime; a stale read must be recorded just when the newest copy answers otherwise.
 
-The number of steps is set by the Hypothesis profile; see `tests/conftest.py`.
+The number of steps is set by the Hypothesis profile; see `conftest.py`.
 """
 
 from __future__ import annotations
