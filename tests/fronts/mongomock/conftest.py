@@ -1,4 +1,4 @@
-"""How many steps the state machine takes: `HYPOTHESIS_PROFILE=thorough` for more than 20,000.
+"""How many steps the state machine takes: `HYPOTHESIS_PROFILE=thorough` for more than 20,000."""
 
 from __future__ import annotations
 
