@@ -267,11 +267,17 @@ class PastEngineCollection(EngineCollection):
             return super()._copy_only_fields(document, *args, **kwargs)  # type: ignore[misc]
         return document
 
+    def key_of(self, document: Any) -> Any:
+        """The store's key of a document."""
+        key = document["_id"]
+        return self._hashdict(key) if isinstance(key, dict) else key
+
     def project(self, document: Any, *args: Any) -> Any:
         """A stored document as this read returns it."""
         return super()._copy_only_fields(document, *args)  # type: ignore[misc]
 
     _applies: Any
+    _hashdict: Any
 
 
 class EngineDatabase:
@@ -329,6 +335,7 @@ def engine_classes(library: Library) -> EngineClasses:
         PastEngineCollection,
         {
             "_applies": staticmethod(applies),
+            "_hashdict": library.hashdict,
             # mongomock-ng sorts by distance for $near.
             "finds_in_natural_order": library.name == "mongomock",
         },

@@ -7,9 +7,8 @@ in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 from pytest_replicalag.engines.memory.collections import NO_KEY, Matches, direct_key
@@ -56,11 +55,6 @@ class Comparable:
         self.arguments = arguments
         self._filter = filter
 
-    @property
-    def _key(self) -> Any:
-        """The key of the only document that it asks for, if that can be told."""
-        return NO_KEY if self.reads_others else direct_key(self._filter)
-
     def run(self, collection: Any) -> Any:
         """Run it on an engine's collection."""
         raise NotImplementedError
@@ -94,12 +88,18 @@ class Comparable:
         changed = then.past.changed()
         found = NO_CHANGES
         for database, name in changed:
+            keys = self._keys(then, now)
             relevant = self._relevant(then, now, database, name)
-            found += _changes(then, database, name, position, relevant, self._key)
-        if not found.count:  # the filter does not explain the difference, so name all there is
+            found += _changes(then, database, name, position, relevant, keys)
+        if not found.count:  # nothing explains the difference, so name all there is
             for database, name in changed:
                 found += _changes(then, database, name, position, _any)
         return found
+
+    def _keys(self, then: Evaluation, now: Evaluation) -> set[Any] | None:
+        """The keys of the only documents that can matter, if that can be told."""
+        key = NO_KEY if self.reads_others else direct_key(self._filter)
+        return None if key is NO_KEY else {key}
 
     def _relevant(
         self, then: Evaluation, now: Evaluation, database: str, name: str
@@ -120,7 +120,8 @@ class FindRead(Comparable):
     def __init__(self, operation: str, arguments: tuple[Any, ...], cursor: Any) -> None:
         super().__init__(operation, arguments, cursor._spec)
         self._cursor = cursor
-        self._differing: list[tuple[Any, Any]] = []
+        self._before: set[int] = set()
+        self._after: set[int] = set()
 
     def run(self, collection: Any) -> Any:
         """All documents that match, sorted and projected; the cursor skips and limits."""
@@ -146,8 +147,15 @@ class FindRead(Comparable):
 
     def is_fresh(self, then: Evaluation, now: Evaluation) -> bool:
         """Whether the cursor yields the same documents from both."""
-        self._differing = list(self._differences(then, now))
-        return not self._differing
+        before, after = self._window(then.collection.raw), self._window(now.collection.raw)
+        return len(before) == len(after) and all(
+            old is new or self._looks_same(then, old, new)
+            for old, new in zip(before, after, strict=True)
+        )
+
+    def _looks_same(self, evaluation: Evaluation, old: Any, new: Any) -> bool:
+        """Whether the cursor shows two stored documents alike."""
+        return is_same(self._project(evaluation, old), self._project(evaluation, new))
 
     def results(self, then: Evaluation, now: Evaluation) -> tuple[Any, Any]:
         """The first documents of each, as the caller gets them."""
@@ -158,25 +166,21 @@ class FindRead(Comparable):
         total = len(self._window(now.collection.raw))
         return found, fresh + [None] * (total - len(fresh))
 
+    def _keys(self, then: Evaluation, now: Evaluation) -> set[Any] | None:
+        before, after = self._window(then.collection.raw), self._window(now.collection.raw)
+        self._before, self._after = set(map(id, before)), set(map(id, after))
+        only_one = [document for document in before if id(document) not in self._after]
+        only_one += [document for document in after if id(document) not in self._before]
+        return set(map(then.collection.key_of, only_one)) or None
+
     def _relevant(
         self, then: Evaluation, now: Evaluation, database: str, name: str
     ) -> Callable[[Any, Any], bool]:
-        differing = {id(document) for pair in self._differing for document in pair}
-        differing.discard(id(None))
-        return lambda image, live: id(image) in differing or id(live) in differing
+        def matters(image: Any, live: Any) -> bool:
+            returned = id(image) in self._before, id(live) in self._after
+            return any(returned) and not (all(returned) and self._looks_same(then, image, live))
 
-    def _differences(self, then: Evaluation, now: Evaluation) -> Iterable[tuple[Any, Any]]:
-        """Pairs of stored documents, then and now, that are not returned alike; None for none."""
-        before, after = self._window(then.collection.raw), self._window(now.collection.raw)
-        for old, new in zip_longest(before, after):
-            if old is new:
-                continue
-            if (
-                old is None
-                or new is None
-                or not is_same(self._project(then, old), self._project(now, new))
-            ):
-                yield old, new
+        return matters
 
     def _project(self, evaluation: Evaluation, document: Any) -> Any:
         return evaluation.collection.project(document, self._cursor._projection, dict)
@@ -256,7 +260,7 @@ def _changes(
     name: str,
     position: int,
     is_relevant: Callable[[Any, Any], bool],
-    key: Any = NO_KEY,
+    keys: set[Any] | None = None,
 ) -> Changes:
     """The changes after `position` of relevant parts of a collection.
 
@@ -266,16 +270,17 @@ def _changes(
         name: The collection's name.
         position: Changes up to it do not count.
         is_relevant: Tells of a changed document, then and now, whether it matters.
-        key: The only key that can matter, if there is one.
+        keys: The keys of the only documents that can matter, if that can be told.
     """
     collection = then.past.versions(database, name)
     versions = collection.versions
     found: Changes = collection.replaced
-    keys = versions.changed_since(position) if key is NO_KEY else {key} & versions.chains.keys()
-    for changed in keys:
+    for changed in versions.changed_since(position) if keys is None else keys:
         if changed is METADATA:
             continue
-        chain = versions.chains[changed]
+        chain = versions.chains.get(changed)
+        if chain is None:
+            continue
         image = chain.at(position, None)
         image = image.document if isinstance(image, Record) else None
         if is_relevant(image, collection.live(changed)):
