@@ -18,7 +18,6 @@ from pytest_replicalag.settings import resolve
 from pytest_replicalag.simulation import Simulation, governor
 from pytest_replicalag.words import parse_lags
 
-
 HAS_PIPELINE_UPDATES = not mongomock.__version__.startswith("4.2")
 """mongomock 4.2 has no updates by an aggregation pipeline; its GridFS breaks on newer pymongo."""
 

@@ -423,7 +423,11 @@ class LaggingSet(RuleBasedStateMachine):
         if isinstance(error, BulkWriteError):
             found = [e["code"] for e in error.details["writeConcernErrors"]]
         for _ in range(batches if waits else 0):
-            has_expired = None if found is None else found[len(codes) :][:1] == [64]
+            has_expired = None
+            if found is not None:
+                has_expired = found[len(codes) :][:1] == [64]
+            elif failure is None:
+                has_expired = isinstance(error, pymongo.errors.WTimeoutError)
             ending = self.acknowledge(concern, has_expired)
             if ending == "never":
                 assert isinstance(error, EndlessWaitError), error
@@ -908,7 +912,9 @@ class LaggingSet(RuleBasedStateMachine):
         elif level in ("majority", "snapshot") and needed and naive.commit_point() < needed:
             dues.append(naive.due(needed, naive.majority))
         limit_us = max_time_ms * 1_000 if max_time_ms else None
-        ending = wait(naive, dues, limit_us if dues else None, self.control.now().us)
+        has_expired = isinstance(error, pymongo.errors.ExecutionTimeout)
+        limit_us = limit_us if dues else None
+        ending = wait(naive, dues, limit_us, self.control.now().us, has_expired)
         if ending == "never":
             assert isinstance(error, EndlessWaitError), error
             return None
