@@ -11,7 +11,7 @@ import os
 import sys
 import sysconfig
 from types import CodeType, FrameType
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 __all__ = ["Caller", "caller", "is_driver", "is_project"]
 
@@ -32,16 +32,11 @@ _PROJECT, _PACKAGE, _SKIPPED = range(3)
 _kinds: dict[str, int] = {}
 
 
-class Caller(NamedTuple):
-    """A place in the running code; cheap to take on every write.
+Caller: TypeAlias = tuple[CodeType, int]
+"""A place in the running code: a frame's code object, and the line it was at.
 
-    Attributes:
-        code: The code object of the frame.
-        line: The line it was at.
-    """
-
-    code: CodeType
-    line: int
+A plain tuple, for one is taken on every write.
+"""
 
 
 def caller(own_frames: int = 0) -> Caller:
@@ -58,13 +53,13 @@ def caller(own_frames: int = 0) -> Caller:
         if kind is None:
             kind = _kind(frame.f_code.co_filename)
         if kind == _PROJECT:
-            return Caller(frame.f_code, frame.f_lineno)
+            return frame.f_code, frame.f_lineno
         if kind == _PACKAGE and fallback is None:
             fallback = frame
         outermost, frame = frame, frame.f_back
     found = fallback or outermost
     assert found is not None
-    return Caller(found.f_code, found.f_lineno)
+    return found.f_code, found.f_lineno
 
 
 def is_project(filename: str) -> bool:

@@ -3,11 +3,19 @@
 import sysconfig
 import threading
 from pathlib import Path
+from types import CodeType
+from typing import NamedTuple
 
 import pytest
 
 import pytest_replicalag
 from pytest_replicalag.call_sites import caller, is_driver, is_project
+
+
+class Site(NamedTuple):
+    code: CodeType
+    line: int
+
 
 SITE = "/venv/lib/python3.11/site-packages"
 STANDARD = sysconfig.get_path("stdlib")
@@ -38,8 +46,8 @@ def site_through(*filenames):
     thread = threading.Thread(target=calls[0], args=(calls[1:], found))
     thread.start()
     thread.join()
-    [site] = found
-    return site
+    [(code, line)] = found
+    return Site(code, line)
 
 
 @pytest.mark.parametrize(

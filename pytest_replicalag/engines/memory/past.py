@@ -235,10 +235,18 @@ class PastCollection:
             key=lambda record: record.number,
             reverse=True,
         )
+        if not moved:  # nobody has changed places, so there is nothing to put in order
+            for key, document in live.items():
+                image = images.get(key)
+                if image is None:
+                    yield document
+                elif image is not ABSENT:
+                    yield image.document
+            return
         for key, document in live.items():
             image = images.get(key)
             if image is None:
-                number = numbers[key] if moved else 0
+                number = numbers[key]
             elif image is ABSENT or image.number != numbers[key]:
                 continue
             else:

@@ -102,7 +102,8 @@ class Front:
         result = None
         with self.governor.lock:
             self.engine.attach(running.journal)
-            self.engine.expire()
+            if self.engine.server.expires:
+                self.engine.expire()
             number = 0 if session is None else session.number
             write = running.write(operation, target.namespace, args, number)
             try:
