@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-__all__ = ["FIXTURES_INI", "OPTIONS", "Given", "Option"]
+__all__ = ["FIXTURES_INI", "MARKER", "OPTIONS", "TITLE", "Given", "Option"]
+
+MARKER: Final = "replica_lag"
+
+TITLE: Final = "replica lag"
+"""What the option group, a failing test's section and the summary are called."""
 
 FIXTURES_INI: Final = "replica_lag_fixtures"
 

@@ -1,35 +1,22 @@
-"""The pytest plugin: options, marker, fixture and hooks, each handing over at once.
+"""The pytest plugin's entry: options, marker and fixture.
 
-Nothing here imports a database driver, mongomock, Hypothesis or asyncio before a test needs it.
+Every run of pytest loads this, so it is small; all else is loaded by a run that needs it.
 """
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-from collections.abc import Generator, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_replicalag.errors import NotWrappableError, SettingError
-from pytest_replicalag.options import FIXTURES_INI, OPTIONS, Given
+from pytest_replicalag.options import FIXTURES_INI, MARKER, OPTIONS, TITLE
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
-    from pytest_replicalag.report.run_report import RunReport
-    from pytest_replicalag.running import TestRun
-    from pytest_replicalag.settings import Settings
 
 __all__: list[str] = []
 
-_MARKER = "replica_lag"
-_TITLE = "replica lag"
-_REFUSAL = "replica_lag_refusal"
-_WIDTH_WITHOUT_TERMINAL = 80
+_HOOKS = "replica-lag-hooks"
 
 _MARKER_HELP = (
     "replica_lag(lag, *, secondaries, read_preference, write_concern, choose, clock, on_stale, "
@@ -40,82 +27,9 @@ _MARKER_HELP = (
 )
 
 
-class _State:
-    """What the plugin knows of a run.
-
-    Attributes:
-        command_line: What the command line gave, by option name.
-        ini: What the ini file gave, by option name.
-        fixtures: The fixtures whose values are to be wrapped.
-    """
-
-    def __init__(
-        self, command_line: Mapping[str, Given], ini: Mapping[str, Given], fixtures: tuple[str, ...]
-    ) -> None:
-        self.command_line = command_line
-        self.ini = ini
-        self.fixtures = fixtures
-
-    def check(self) -> None:
-        """Look at every value that was given.
-
-        Raises:
-            SettingError: One is bad, or two do not go together.
-        """
-        for layer in (self.command_line, self.ini):
-            for name, given in layer.items():
-                _parse(name, given)
-        if self.command_line or self.ini:
-            self.settings  # noqa: B018 - resolving them checks that they go together
-        if "all" in self.command_line and self.said("lag") is None:
-            problem = "no lag is given; add --replica-lag=200ms"
-            raise SettingError("--replica-lag-all", True, problem)
-
-    def said(self, name: str) -> Any:
-        """What command line or ini say of an option, or None."""
-        given = self.command_line.get(name) or self.ini.get(name)
-        return None if given is None else _parse(name, given)
-
-    @property
-    def settings(self) -> Settings:
-        """What command line and ini say together."""
-        from pytest_replicalag.settings import resolve
-
-        return resolve([self.command_line, self.ini])
-
-    @property
-    def flags(self) -> str:
-        """What the command line gave, to be given again."""
-        return " ".join(
-            given.source if given.value is True else f"{given.source}={shlex.quote(given.value)}"
-            for name, given in self.command_line.items()
-            if name != "seed"
-        )
-
-    @property
-    def is_off(self) -> bool:
-        """Whether the command line switches everything off."""
-        given = self.command_line.get("lag")
-        return given is not None and not isinstance(_parse("lag", given), tuple)
-
-
-def _parse(name: str, given: Given) -> Any:
-    """The setting that a given value stands for; loads the parsers when there is one."""
-    from pytest_replicalag.settings import parse
-
-    return parse(name, given)
-
-
-_state_key = pytest.StashKey[_State]()
-_run_key: pytest.StashKey[TestRun] = pytest.StashKey()
-
-
-# -- configuration -----------------------------------------------------------------------------
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option group, and an ini key for each option."""
-    group = parser.getgroup(_TITLE, "replica lag: find read-after-write bugs without replicas")
+    group = parser.getgroup(TITLE, "replica lag: find read-after-write bugs without replicas")
     for option in OPTIONS:
         default = (
             "" if option.default is None or option.is_flag else f" (default: {option.default})"
@@ -139,131 +53,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker and check every given value."""
+    """Register the marker, and the hooks of a run that says something to the plugin."""
     config.addinivalue_line("markers", _MARKER_HELP)
-    command_line = {
-        option.name: Given(source=option.flag, value=value)
-        for option in OPTIONS
-        if (value := config.getoption(option.ini)) is not None
-    }
+    said = any(
+        config.getoption(option.ini) is not None or _ini(config, option.ini) for option in OPTIONS
+    )
+    # The controller of pytest-xdist sees no tests; it may be told of some that are marked.
+    distributes = config.getoption("dist", "no") != "no"
+    if said or distributes or config.getini(FIXTURES_INI):
+        _use_hooks(config)
+
+
+def _ini(config: pytest.Config, key: str) -> bool:
+    """Whether an ini key has a value, good or bad."""
     try:
-        ini = _read_ini(config)
-        state = _State(command_line, ini, tuple(config.getini(FIXTURES_INI)))
-        state.check()
-    except SettingError as error:
-        raise pytest.UsageError(str(error)) from None
-    config.stash[_state_key] = state
-    if not _is_worker(config):
-        config.pluginmanager.register(_Reporter(config), "replica-lag-reporter")
+        return config.getini(key) not in (None, "")
+    except (ValueError, pytest.UsageError):
+        return True
 
 
-def _read_ini(config: pytest.Config) -> dict[str, Given]:
-    """What the ini file gives, by option name."""
-    ini = {}
-    for option in OPTIONS:
-        source = f"{option.ini} in the ini file"
-        try:
-            value = config.getini(option.ini)
-        except (ValueError, pytest.UsageError) as error:  # pytest reads true and false itself
-            raise SettingError(source, None, f"{error}; write true or false") from None
-        if value not in (None, ""):
-            ini[option.name] = Given(source=source, value=value)
-    return ini
+def _use_hooks(config: pytest.Config) -> Any:
+    """The module of the other hooks, registered."""
+    hooks = config.pluginmanager.get_plugin(_HOOKS)
+    if hooks is None:
+        from pytest_replicalag import hooks
 
-
-def _is_worker(config: pytest.Config) -> bool:
-    """Whether this process is a worker of pytest-xdist."""
-    return hasattr(config, "workerinput")
-
-
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say the setting when lag is on."""
-    state = config.stash[_state_key]
-    if state.said("lag") is None or not (settings := state.settings).enabled:
-        return []
-    from pytest_replicalag.report.terminal import wrapped
-
-    tests = "every test" if state.said("all") else "tests marked replica_lag"
-    return wrapped(f"{_TITLE}: {settings.header(tests)}", _width(config))
+        config.pluginmanager.register(hooks, _HOOKS)
+    return hooks
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse bad markers before any test runs."""
-    try:
-        for item in items:
-            _settings(item)
-    except SettingError as error:
-        if _is_worker(config):  # the error of a worker does not reach the user by itself
-            config.workeroutput[_REFUSAL] = str(error)  # type: ignore[attr-defined]
-        raise pytest.UsageError(str(error)) from None
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Pass on what a worker of pytest-xdist refused."""
-    refusal = getattr(node, "workeroutput", {}).get(_REFUSAL)
-    if refusal is not None:
-        raise pytest.UsageError(refusal)
-
-
-def _settings(item: pytest.Item) -> Settings | None:
-    """The settings of a test; None if it is not concerned: not marked, and not all tests are."""
-    state = item.config.stash[_state_key]
-    found = list(item.iter_markers(_MARKER))
-    if not found and not state.said("all"):
-        return None
-    from pytest_replicalag.settings import read_marker, resolve
-
-    markers = [read_marker(marker.args, marker.kwargs, item.nodeid) for marker in found]
-    layers: list[Mapping[str, Given]] = [*markers, state.command_line, state.ini]
-    if state.is_off:
-        layers.insert(0, {"lag": state.command_line["lag"]})
-    return resolve(layers)
-
-
-# -- running a test ----------------------------------------------------------------------------
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Prepare the simulation of a test that lags."""
-    settings = _settings(item)
-    if settings is not None and settings.enabled:
-        from pytest_replicalag.running import TestRun
-
-        item.stash[_run_key] = TestRun(settings, item.nodeid, _replay(item, settings))
-    return (yield)
-
-
-def _replay(item: pytest.Item, settings: Settings) -> str:
-    """The command that runs a test again as it ran."""
-    config = item.config
-    path, separator, rest = item.nodeid.partition("::")
-    path = _show_path(config, str(config.rootpath / path))
-    flags = config.stash[_state_key].flags
-    command = ["pytest", shlex.quote(path + separator + rest), flags]
-    return " ".join([*filter(None, command), f"--replica-lag-seed={settings.seed}"])
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Let secondaries lag while the test's call phase runs."""
-    run = item.stash.get(_run_key, None)
-    if run is None:
-        return (yield)
-    with run.calling():
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown() -> Generator[None, Any, Any]:
-    """Leave no patched sleep behind, whatever tests' own patches have put back."""
-    try:
-        return (yield)
-    finally:
-        sleeping = sys.modules.get("pytest_replicalag.sleeping")
-        if sleeping is not None:  # a patch may be undone by a later test than the one that lagged
-            sleeping.put_back()
+    is_used = config.pluginmanager.has_plugin(_HOOKS)
+    if is_used or any(item.get_closest_marker(MARKER) for item in items):
+        _use_hooks(config).check_markers(config, items)
 
 
 @pytest.fixture
@@ -272,121 +95,5 @@ def replica_lag(request: pytest.FixtureRequest) -> ReplicaLag:
 
     With lag off it is still there and harmless, so that the test runs either way.
     """
-    from pytest_replicalag.running import TestRun
-
-    item: pytest.Item = request.node
-    run = item.stash.get(_run_key, None)
-    if run is None:
-        settings = _settings(item)
-        if settings is None:  # a set like the one that it would have, were it marked
-            settings = replace(item.config.stash[_state_key].settings, lags=())
-        run = TestRun(settings, item.nodeid)
-    return run.control
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-) -> Generator[None, Any, Any]:
-    """Wrap the values of the fixtures that `replica_lag_fixtures` names."""
-    value = yield
-    if fixturedef.argname not in request.config.stash[_state_key].fixtures:
-        return value
-    from pytest_replicalag.clients import wrap
-
-    refusal = ""
-    try:
-        wrapped = wrap(value)
-    except NotWrappableError as error:
-        refusal = str(error)
-    if refusal:
-        fixturedef.finish(request)  # type: ignore[arg-type] # or the next test would get the value
-        pytest.fail(
-            f"{FIXTURES_INI} names the fixture {fixturedef.argname!r}, but its value cannot be "
-            f"wrapped: {refusal}",
-            pytrace=False,
-        )
-    cached = fixturedef.cached_result
-    if cached is not None:
-        fixturedef.cached_result = (wrapped, cached[1], None)
-    return wrapped
-
-
-# -- telling -----------------------------------------------------------------------------------
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let the test's report carry what there is to tell, also from a worker of pytest-xdist."""
-    report = yield
-    if call.when == "call":
-        run = item.stash.get(_run_key, None)
-        if run is not None:
-            # The report of a subtest shows what there is so far; the test's own one counts.
-            report.replica_lag = run.plain_report()  # type: ignore[attr-defined]
-            report.replica_lag_is_part = run.is_calling  # type: ignore[attr-defined]
-        elif _ran_without(item):
-            report.replica_lag = {"test": item.nodeid, "without_lag": True}  # type: ignore[attr-defined]
-    return report
-
-
-def _ran_without(item: pytest.Item) -> bool:
-    """Whether a test is marked and ran without lag because nobody said one, not even `off`."""
-    if item.config.stash[_state_key].said("lag") is not None:
-        return False
-    markers = list(item.iter_markers(_MARKER))
-    return bool(markers) and not any(mark.args or "lag" in mark.kwargs for mark in markers)
-
-
-class _Reporter:
-    """Collects the tests' reports, from all workers if there are any, and shows them."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._run: RunReport | None = None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a test's report; a failing one gets a section, before anybody shows it."""
-        plain = getattr(report, "replica_lag", None)
-        if plain is None:
-            return
-        from pytest_replicalag.report.run_report import RunReport, from_plain
-        from pytest_replicalag.report.terminal import section
-
-        test = from_plain(plain)
-        self._run = self._run or RunReport()
-        if not getattr(report, "replica_lag_is_part", False):
-            self._run.add(test)
-        if report.failed and test.stale_reads:
-            text = section(test, _width(self._config), partial(_show_path, self._config))
-            report.sections.append((_TITLE, text))
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show a line for each distinct stale read, and what else there is to say."""
-        if self._run is None:
-            return
-        from pytest_replicalag.report.terminal import summary
-
-        lines = summary(self._run, _width(self._config), partial(_show_path, self._config))
-        if lines:
-            terminalreporter.write_sep("=", _TITLE)
-            for line in lines:
-                terminalreporter.write_line(line)
-
-
-def _width(config: pytest.Config) -> int:
-    """The terminal's width in columns."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:
-        return _WIDTH_WITHOUT_TERMINAL
-    return config.get_terminal_writer().fullwidth
-
-
-def _show_path(config: pytest.Config, path: str) -> str:
-    """A file's path from where pytest was started, if it is of the project."""
-    if path.startswith(str(config.rootpath) + os.sep):
-        return os.path.relpath(path, config.invocation_params.dir)
-    return path
+    control: ReplicaLag = _use_hooks(request.config).control_of(request.node)
+    return control

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "pytest_replicalag"
 
 LAYERS = (
     ("plugin",),
+    ("hooks",),
     ("running",),
     ("control", "sleeping"),
     ("clients",),
