@@ -14,7 +14,7 @@ from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.optime import TERM
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 
-__all__ = ["LEVELS", "LOCAL", "ReadConcern", "Wait", "read_position", "wait_for"]
+__all__ = ["LEVELS", "ReadConcern", "Wait", "read_position", "wait_for"]
 
 LEVELS: Final = ("local", "available", "majority", "linearizable", "snapshot")
 
@@ -32,14 +32,6 @@ class ReadConcern:
     level: str | None = None
     after: int = 0
     at: int | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it asks for no more than what the member has."""
-        return self.level in (None, "local", "available") and not self.after
-
-
-LOCAL: Final = ReadConcern()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
