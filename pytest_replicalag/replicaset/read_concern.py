@@ -82,7 +82,8 @@ def wait_for(
             return Wait(until_us=deadline_us, error=server_errors.max_time_expired(waited_for))
     if over_us is None:
         position = concern.after or concern.at or replica_set.oplog.last
-        laggards = replica_set.laggards(position)
+        # The others do not matter if the member itself will never have it.
+        laggards = replica_set.laggards(position, [member]) or replica_set.laggards(position)
         raise EndlessWaitError(f"{operation} on {member.name}", _awaited(concern), laggards)
     return Wait(until_us=over_us)
 

@@ -180,11 +180,16 @@ class ReplicaSet:
             return Duration.of_us(max(self.clock.now_us - written_us, member.lag.low.us))
         return Duration.of_us(due_us - written_us)
 
-    def laggards(self, position: int) -> list[str]:
-        """The members that will never apply the entry at `position`, each with the reason."""
+    def laggards(self, position: int, among: Sequence[Member] | None = None) -> list[str]:
+        """The members that will never apply the entry at `position`, each with the reason.
+
+        Args:
+            position: Of the entry.
+            among: The members to look at; all of them if it is None.
+        """
         return [
-            f"{member.name} ({'is paused' if member.paused else 'has lag inf'})"
-            for member in self.secondaries
+            f"{member.name} {'is paused' if member.paused else 'has lag inf'}"
+            for member in among or self.secondaries
             if member.replication is not None and member.replication.due_us(position) is None
         ]
 

@@ -66,7 +66,7 @@ def test_a_wait_that_can_never_end_fails_at_once(project):
                 db.orders.insert_one({"_id": 7})
             assert str(caught.value) == (
                 "insert_one with write concern w: 3 would wait for ever: it waits until 3 of 3 "
-                "members have the write, but secondary-2 (has lag inf). Resume or catch up the "
+                "members have the write, but secondary-2 has lag inf. Resume or catch up the "
                 "member, give it a lag other than inf, or set a time limit (wtimeout for a write, "
                 "max_time_ms for a read)."
             )

@@ -97,7 +97,7 @@ def test_a_wait_that_cannot_end_fails_at_once_and_says_who_is_waiting():
         acknowledged("inf,inf")
     assert str(caught.value) == (
         "insert_one with write concern w: majority would wait for ever: it waits until 2 of 3 "
-        "members have the write, but secondary-1 (has lag inf) and secondary-2 (has lag inf). "
+        "members have the write, but secondary-1 has lag inf and secondary-2 has lag inf. "
         "Resume or catch up the member, give it a lag other than inf, or set a time limit "
         "(wtimeout for a write, max_time_ms for a read)."
     )
