@@ -125,6 +125,8 @@ def as_duration(value: str | timedelta) -> Duration:
 def _advice(word: str) -> str:
     if word.startswith("-"):
         return f"{word!r} is negative; write a duration such as {EXAMPLES}"
+    if word.lower() == "inf":
+        return f"{word!r} is not a duration; write inf"
     if re.fullmatch(r"\d+(\.\d+)?", word):
         return f"{word!r} has no unit; write {word}ms or {word}s"
     return f"{word!r} is not a duration; write one such as {EXAMPLES}"

@@ -83,6 +83,11 @@ class _State:
         )
 
     @property
+    def asks_for_lag(self) -> bool:
+        """Whether the command line gives a lag."""
+        return "lag" in self.command_line and not self.is_off
+
+    @property
     def is_off(self) -> bool:
         """Whether the command line switches everything off."""
         given = self.command_line.get("lag")
@@ -113,6 +118,10 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         ini = _read_ini(config)
         state = _State(command_line, ini, tuple(config.getini(FIXTURES_INI)))
+        for name in state.fixtures:
+            if not name.isidentifier():
+                problem = f"{name!r} is not a fixture's name; separate names by spaces"
+                raise SettingError(f"{FIXTURES_INI} in the ini file", name, problem)
         state.check()
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
@@ -309,12 +318,14 @@ class _Reporter:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._run: RunReport | None = None
+        self._calls = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's report; a failing one gets a section, before anybody shows it."""
         plain = getattr(report, "replica_lag", None)
         if plain is None:
+            self._calls += report.when == "call"
             return
         from pytest_replicalag.report.run_report import RunReport, from_plain
         from pytest_replicalag.report.terminal import section
@@ -329,11 +340,14 @@ class _Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show a line for each distinct stale read, and what else there is to say."""
-        if self._run is None:
+        if self._run is None and not self._calls:
             return
+        from pytest_replicalag.report.run_report import RunReport
         from pytest_replicalag.report.terminal import summary
 
-        lines = summary(self._run, _width(self._config), partial(_show_path, self._config))
+        run = self._run or RunReport()
+        run.unmarked = self._calls if self._config.stash[_state_key].asks_for_lag else 0
+        lines = summary(run, _width(self._config), partial(_show_path, self._config))
         if lines:
             terminalreporter.write_sep("=", TITLE)
             for line in lines:

@@ -64,7 +64,12 @@ def parse_lags(value: Any) -> tuple[Lag, ...] | Off:
         return Off.OFF
     if not word:
         raise ValueError("a lag is missing; write one, such as 200ms")
-    return tuple(_parse_lag(part) for part in word.split(","))
+    parts = [part.strip() for part in word.split(",")]
+    if "" in parts:
+        raise ValueError(f"{word!r} lacks a value beside a comma; write 50ms,2s")
+    if Off.OFF.value in parts:
+        raise ValueError(f"{word!r}: off stands alone; for one secondary that keeps up, write 0")
+    return tuple(_parse_lag(part) for part in parts)
 
 
 def _parse_lag(value: Any) -> Lag:
@@ -103,6 +108,9 @@ def _whole_number(value: Any, example: str) -> int:
 
 
 def _parse_write_concern(value: Any) -> str | int:
+    document = getattr(value, "document", None)
+    if isinstance(document, dict) and document.keys() <= {"w"}:  # pymongo's own, no more than w
+        value = document.get("w", "majority")
     if value == "majority":
         return "majority"
     try:
@@ -112,6 +120,14 @@ def _parse_write_concern(value: Any) -> str | int:
     if not 0 <= number <= LARGEST_SET:
         raise ValueError(f"{number} members cannot acknowledge a write; write majority, 0, 1 or N")
     return number
+
+
+def _parse_read_preference(value: Any) -> str:
+    """A mode, or one of pymongo's read preferences that is no more than a mode."""
+    tag_sets = getattr(value, "tag_sets", None) or [{}]
+    if list(tag_sets) == [{}] and getattr(value, "max_staleness", None) == -1:
+        value = value.mongos_mode
+    return _one_of(MODES)(value)
 
 
 def _parse_flag(value: Any) -> bool:
@@ -143,7 +159,7 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "lag": parse_lags,
     "all": _parse_flag,
     "secondaries": _parse_count,
-    "read_preference": _one_of(MODES),
+    "read_preference": _parse_read_preference,
     "write_concern": _parse_write_concern,
     "choose": _one_of(choose.value for choose in Choose),
     "clock": _one_of(kind.value for kind in ClockKind),

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from pymongo import ReadPreference, WriteConcern
+from pymongo.read_preferences import Secondary
 
 from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import OPTIONS, Given
@@ -113,3 +115,15 @@ def test_a_markers_words_are_told_with_their_test():
         "lag": Given(source=where, value="1s"),
         "clock": Given(source=f"{where}, clock", value="wall"),
     }
+
+
+def test_pymongos_own_objects_are_taken_for_their_words():
+    settings = resolve(
+        [layer(read_preference=ReadPreference.SECONDARY, write_concern=WriteConcern(w=1))]
+    )
+    assert (settings.read_preference, settings.write_concern) == ("secondary", 1)
+    assert resolve([layer(write_concern=WriteConcern())]).write_concern == "majority"
+    with pytest.raises(SettingError, match="is not one of"):
+        resolve([layer(read_preference=Secondary(tag_sets=[{"dc": "ny"}]))])
+    with pytest.raises(SettingError, match="is not a write concern"):
+        resolve([layer(write_concern=WriteConcern(w=1, wtimeout=5))])

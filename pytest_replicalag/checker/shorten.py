@@ -35,6 +35,7 @@ class Shortener:
     def __init__(self, started: datetime | None = None) -> None:
         self._started = (started or datetime.now(timezone.utc)) - timedelta(seconds=1)
         self._numbers: dict[str, dict[Any, int]] = {}
+        self._first: frozenset[Any] = frozenset()
 
     def value(self, value: Any, width: int = _WIDTH) -> str:
         """A value in about `width` characters; `_id` first, and as much more as fits."""
@@ -44,12 +45,20 @@ class Shortener:
             return self._list(value, width)
         return _cut(self._scalar(value), width)
 
+    def results(self, result: Any, fresh: Any) -> tuple[str, str]:
+        """Two results of one read; the fields in which their documents differ come first."""
+        self._first = frozenset(_differing(result, fresh))
+        try:
+            return self.value(result), self.value(fresh)
+        finally:
+            self._first = frozenset()
+
     def arguments(self, arguments: Iterable[Any], width: int = _WIDTH) -> str:
         """The arguments of a call, separated by commas."""
         return ", ".join(self.value(argument, width) for argument in arguments)
 
     def _document(self, document: Mapping[Any, Any], width: int) -> str:
-        keys = sorted(document, key=lambda key: key != "_id")
+        keys = sorted(document, key=lambda key: (key != "_id", key not in self._first))
         parts: list[str] = []
         left = width - 2
         for key in keys:
@@ -107,6 +116,18 @@ class Shortener:
     def _number(self, kind: str, value: Any) -> int:
         numbers = self._numbers.setdefault(kind, {})
         return numbers.setdefault(value, len(numbers) + 1)
+
+
+def _differing(result: Any, fresh: Any) -> set[Any]:
+    """The top-level fields in which two documents, or two lists of documents, differ."""
+    if isinstance(result, list) and isinstance(fresh, list):
+        pairs = zip(result, fresh)  # noqa: B905 - what one has more is seen by its number
+        return {field for pair in pairs for field in _differing(*pair)}
+    if isinstance(result, Mapping) and isinstance(fresh, Mapping):
+        missing = object()
+        fields = [*result, *(field for field in fresh if field not in result)]
+        return {f for f in fields if result.get(f, missing) != fresh.get(f, missing)}
+    return set()
 
 
 def _cut(text: str, width: int) -> str:

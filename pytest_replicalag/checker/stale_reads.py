@@ -36,6 +36,7 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
     """
     read = observation.read
     guarantees = _guarantees(observation)
+    result, fresh_result = shorten.results(observation.result, observation.fresh_result)
     return StaleRead(
         test=test,
         operation=read.operation,
@@ -47,8 +48,8 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         member=observation.member,
         behind=observation.behind,
         is_paused=observation.is_paused,
-        result=shorten.value(observation.result),
-        fresh_result=shorten.value(observation.fresh_result),
+        result=result,
+        fresh_result=fresh_result,
         missed=tuple(
             _missed(write, Duration.of_us(age_us), read, shorten)
             for _, age_us, write in observation.missed

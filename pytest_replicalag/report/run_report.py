@@ -47,9 +47,11 @@ class RunReport:
 
     Attributes:
         tests: Its tests' reports, in the order in which they came.
+        unmarked: How many tests ran that a lag on the command line did not concern.
     """
 
     tests: list[TestReport] = field(default_factory=list)
+    unmarked: int = 0
 
     def add(self, test: TestReport) -> None:
         """Add one test's report."""
@@ -93,11 +95,13 @@ class Finding:
     Attributes:
         example: The one of the first test by name.
         count: How often it happened.
+        guarantees: The session guarantees that broke, in one of them or another.
         tests: The tests that made it, sorted.
     """
 
     example: StaleRead
     count: int
+    guarantees: tuple[str, ...]
     tests: tuple[str, ...]
 
 
@@ -108,13 +112,14 @@ def findings(stale_reads: Iterable[StaleRead]) -> list[Finding]:
     """
     groups: dict[tuple[object, ...], list[StaleRead]] = {}
     for read in stale_reads:
-        sites = tuple((missed.operation, missed.call_site) for missed in read.missed)
-        key = (read.call_site, read.operation, read.namespace, read.guarantees, sites)
+        sites = frozenset((missed.operation, missed.call_site) for missed in read.missed)
+        key = (read.call_site, read.operation, read.namespace, sites)
         groups.setdefault(key, []).append(read)
     found = [
         Finding(
             example=min(group, key=lambda read: read.test),
             count=len(group),
+            guarantees=tuple(sorted({name for r in group for name in r.guarantees}, reverse=True)),
             tests=tuple(sorted({read.test for read in group})),
         )
         for group in groups.values()

@@ -64,8 +64,8 @@ def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
         lines += _missed("" if number else "missed", write, width, show_path)
     if (left := read.missed_count - len(read.missed)) > 0:
         lines += _labelled("", f"and {left} earlier {_plural(left, 'change')}", width)
-    if read.guarantees:
-        lines += _labelled("breaks", ", ".join(read.guarantees), width)
+    if finding.guarantees:
+        lines += _labelled("breaks", ", ".join(finding.guarantees), width)
     for number, fix in enumerate(read.fixes):
         lines += _labelled("" if number else "fix", f"or {fix}" if number else fix, width)
     return "\n".join(lines)
@@ -122,7 +122,10 @@ def summary(report: RunReport, width: int, show_path: ShowPath) -> list[str]:
 def _result(report: RunReport) -> str:
     """What the tests with lag come to, so that nobody takes silence for safety."""
     if not report.lagged:
-        return ""
+        if not report.unmarked:
+            return ""
+        none = "the test is not" if report.unmarked == 1 else f"none of {report.unmarked} tests is"
+        return f"No test ran with lag: {none} marked replica_lag; add --replica-lag-all."
     tests = f"{report.lagged} {_plural(report.lagged, 'test')} with lag"
     if stale := report.stale_tests:
         return f"Stale reads in {stale} of {tests}."

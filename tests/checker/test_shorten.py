@@ -66,3 +66,16 @@ def test_dates_of_the_run_are_now():
 
 def test_no_address_is_shown():
     assert Shortener().value(object()) == "<object object>"
+
+
+def test_the_fields_in_which_two_results_differ_come_first():
+    old = {"_id": 1, "name": "a name", "more": "that fills the line", "n": 1}
+    new = {**old, "n": 2}
+    assert Shortener().results(old, new) == (
+        '{"_id": 1, "n": 1, "name": "a name", …}',
+        '{"_id": 1, "n": 2, "name": "a name", …}',
+    )
+    assert Shortener().results([old], [new]) == (
+        '[{"_id": 1, "n": 1, "name": "a name", …}]',
+        '[{"_id": 1, "n": 2, "name": "a name", …}]',
+    )

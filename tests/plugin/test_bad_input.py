@@ -15,7 +15,9 @@ MODES = "primary, primaryPreferred, secondary, secondaryPreferred, nearest"
         ("soon", f"'soon' is not a duration; write one such as {EXAMPLES}"),
         ("-5ms", f"'-5ms' is negative; write a duration such as {EXAMPLES}"),
         ("", "a lag is missing; write one, such as 200ms"),
-        ("1s,,2s", f"'' is not a duration; write one such as {EXAMPLES}"),
+        ("1s,,2s", "'1s,,2s' lacks a value beside a comma; write 50ms,2s"),
+        ("1s,off", "'1s,off': off stands alone; for one secondary that keeps up, write 0"),
+        ("INF", "'INF' is not a duration; write inf"),
         ("0.1us", "'0.1us' is finer than one microsecond; the smallest duration is 1us"),
         (
             "99999999999999m",

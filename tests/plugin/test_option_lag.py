@@ -129,3 +129,13 @@ def test_the_header_says_what_is_not_at_its_default_in_lines_of_the_terminals_wi
 def test_the_header_says_nothing_when_lag_is_off(project):
     for arguments in ([], ["--replica-lag=off"]):
         assert "replica lag" not in project.run(*arguments).stdout.str()
+
+
+def test_a_lag_that_concerns_no_test_is_told(project, summary):
+    project.file("test_it", "def test_it():\n    pass\n\n\ndef test_more():\n    pass\n")
+    assert summary(project.run("--replica-lag=200ms")) == [
+        "No test ran with lag: none of 2 tests is marked replica_lag; add",
+        "    --replica-lag-all.",
+    ]
+    assert summary(project.run("--replica-lag=off")) is None
+    assert summary(project.run()) is None

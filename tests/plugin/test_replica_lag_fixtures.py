@@ -95,3 +95,11 @@ def test_a_fixture_that_fails_fails_as_it_does_without(project):
     result = project.run()
     result.assert_outcomes(errors=1)
     assert "E       RuntimeError: no database today" in result.outlines
+
+
+def test_what_is_no_name_is_a_usage_error(project):
+    project.ini("replica_lag_fixtures = mongo,db")
+    assert project.refused() == (
+        "replica_lag_fixtures in the ini file: 'mongo,db' is not a fixture's name; separate names "
+        "by spaces"
+    )

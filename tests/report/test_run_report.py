@@ -76,10 +76,16 @@ def test_reads_that_differ_in_call_or_in_what_they_missed_are_several():
         replace(READ, call_site=replace(READ.call_site, line=7)),
         replace(READ, operation="find"),
         replace(READ, namespace="shop.customers"),
-        replace(READ, guarantees=()),
         replace(READ, missed=(WRITE,)),
     ]
-    assert [finding.count for finding in findings(reads)] == [1] * 6
+    assert [finding.count for finding in findings(reads)] == [1] * 5
+
+
+def test_reads_that_miss_the_same_calls_more_or_less_often_are_one():
+    often = replace(READ, missed=READ.missed * 2, guarantees=("monotonic reads",))
+    [finding] = findings([READ, often])
+    assert finding.count == 2
+    assert finding.guarantees == ("read your writes", "monotonic reads")
 
 
 def test_the_order_of_tests_does_not_matter():
