@@ -54,7 +54,7 @@ def wrap(client: _Client) -> _Client:
 
 _mongomock = library_of(mongomock.MongoClient.__new__(mongomock.MongoClient))
 assert _mongomock is not None
-_RoutedClient: Any = front.front_classes(_mongomock).client
+_RoutedClient: Any = front.client_class(_mongomock)
 
 
 class MongoClient(_RoutedClient):  # type: ignore[misc]

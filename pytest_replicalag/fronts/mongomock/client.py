@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,7 +20,7 @@ from pytest_replicalag.fronts.mongomock.operations import Front, Target
 from pytest_replicalag.fronts.mongomock.options import NOTHING_GIVEN, Options
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 
-__all__ = ["RoutedClient", "adopt", "front_classes", "wrap"]
+__all__ = ["RoutedClient", "adopt", "client_class", "wrap"]
 
 _WRAPPED = "_replica_lag_wrapped"
 
@@ -160,16 +159,9 @@ class RoutedClient:
         return None
 
 
-@dataclass(frozen=True)
-class FrontClasses:
-    """The routed classes of one library."""
-
-    client: Any
-
-
 @cache
-def front_classes(library: Library) -> FrontClasses:
-    """The routed classes of `library`, named as the library's own."""
+def client_class(library: Library) -> Any:
+    """The routed client of `library`; it and what it hands out are named as the library's own."""
     cursor = type("Cursor", (RoutedCursor, library.cursor), {"library_cursor": library.cursor})
     collection = type(
         "Collection",
@@ -185,12 +177,11 @@ def front_classes(library: Library) -> FrontClasses:
         (RoutedDatabase, library.database),
         {"_collection_class": collection, "_library_collection": library.collection},
     )
-    client = type(
+    return type(
         "MongoClient",
         (RoutedClient, library.client),
         {"_database_class": database, "_library": library},
     )
-    return FrontClasses(client)
 
 
 def wrap(client: Any, governor: Governor) -> Any:
@@ -210,7 +201,7 @@ def wrap(client: Any, governor: Governor) -> Any:
         raise NotWrappableError(client)
     wrapped = client.__dict__.get(_WRAPPED)
     if wrapped is None:
-        kind = front_classes(library).client
+        kind = client_class(library)
         wrapped = kind.__new__(kind)
         wrapped.__dict__.update(client.__dict__, _database_accesses={})
         adopt(wrapped, governor, _told_by(client))

@@ -62,17 +62,13 @@ class Comparable:
     def at(self, engine: MemoryEngine, target: Any, position: int) -> Evaluation:
         """Evaluate it at the position of the member that serves it."""
         past = engine.past(position, Matches())
-        collection = past.collection(
-            target.database, target.collection, target.codec_options, copies=True
-        )
+        collection = _open(past, target, copies=True)
         return Evaluation(past=past, collection=collection, result=self.run(collection))
 
     def now(self, engine: MemoryEngine, target: Any, newest: int, then: Evaluation) -> Evaluation:
         """Evaluate it at the newest position, for comparison."""
         past = engine.past(newest, then.past.matches)
-        collection = past.collection(
-            target.database, target.collection, target.codec_options, copies=True
-        )
+        collection = _open(past, target, copies=True)
         return Evaluation(past=past, collection=collection, result=self.run(collection))
 
     def is_fresh(self, then: Evaluation, now: Evaluation) -> bool:
@@ -134,9 +130,7 @@ class FindRead(Comparable):
     def now(self, engine: MemoryEngine, target: Any, newest: int, then: Evaluation) -> Evaluation:
         """Find the stored documents, without copying them."""
         past = engine.past(newest, then.past.matches)
-        collection = past.collection(
-            target.database, target.collection, target.codec_options, copies=False
-        )
+        collection = _open(past, target, copies=False)
         cursor = self._cursor
         if cursor._sort or not collection.finds_in_natural_order:
             for _ in collection._get_dataset(cursor._spec, cursor._sort, cursor._projection, dict):
@@ -248,6 +242,11 @@ class OtherRead(Comparable):
             document is not None and own._applies(self._filter, document)
             for document in (image, live)
         )
+
+
+def _open(past: Past, target: Any, *, copies: bool) -> Any:
+    """The collection that an operation is about, as it was."""
+    return past.collection(target.database, target.collection, target.codec_options, copies=copies)
 
 
 def _any(*_: Any) -> bool:
