@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Final, TypeAlias
 
-__all__ = ["Caller", "caller", "is_driver", "is_project"]
+__all__ = ["Caller", "Client", "caller", "is_driver", "is_project"]
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD: Final = tuple(
@@ -37,6 +38,30 @@ Caller: TypeAlias = tuple[CodeType, int]
 
 A plain tuple, for one is taken on every write.
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who sent a command from another process, where no line of code can be seen.
+
+    Attributes:
+        driver: The driver's name and version, such as `nodejs 6.20.0`; empty if it said nothing.
+        application: The application's name (`appName`); empty if it said none.
+        comment: The command's `comment`; empty without one.
+    """
+
+    driver: str = ""
+    application: str = ""
+    comment: str = ""
+
+    def __str__(self) -> str:
+        """In words, such as `nodejs 6.20.0, application "shop", comment "checkout"`."""
+        words = [self.driver or "a client that did not introduce itself"]
+        if self.application:
+            words.append(f'application "{self.application}"')
+        if self.comment:
+            words.append(f'comment "{self.comment}"')
+        return ", ".join(words)
 
 
 def caller(own_frames: int = 0) -> Caller:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_replicalag.call_sites import Caller
+from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.durations import Duration
 
 __all__ = ["CallSite", "MissedWrite", "Observation", "Read", "StaleRead", "Write"]
@@ -31,7 +31,7 @@ class Write:
         operation: str,
         namespace: str,
         arguments: tuple[Any, ...],
-        caller: Caller | None,
+        caller: Caller | Client | None,
         session: int,
     ) -> None:
         self.operation = operation
@@ -58,7 +58,7 @@ class Read:
     operation: str
     namespace: str
     arguments: tuple[Any, ...]
-    caller: Caller
+    caller: Caller | Client
     session: int
     read_preference: str
     read_concern: str | None
@@ -101,14 +101,17 @@ class CallSite:
     """A line of the user's code.
 
     Attributes:
-        path: The file, absolute.
-        line: The line, from 1.
+        path: The file, absolute; empty for code in another process.
+        line: The line, from 1; 0 for code in another process.
         function: The function's name.
+        client: What is known of a client in another process: its driver, its application and the
+            comment of its command.
     """
 
     path: str
     line: int
     function: str
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,16 @@ made in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from threading import RLock
 from typing import Any, Final
 
 from pymongo.read_preferences import make_read_preference, read_pref_mode_from_name
 
-from pytest_replicalag.call_sites import caller
+from pytest_replicalag.call_sites import Caller, Client, caller
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.checker.stale_reads import judge
 from pytest_replicalag.engines.memory.journal import Journal
@@ -24,11 +25,12 @@ from pytest_replicalag.fronts.governor import Causality, ReadPlan
 from pytest_replicalag.records import Observation, Read, StaleRead, Write
 from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
 from pytest_replicalag.replicaset.lag import NO_LAG, assign_lags, seeded
-from pytest_replicalag.replicaset.read_concern import ReadConcern, read_position, wait_for
+from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait, read_position, wait_for
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 from pytest_replicalag.replicaset.selection import ServerSelector
-from pytest_replicalag.replicaset.write_concern import acknowledgement
-from pytest_replicalag.settings import Settings
+from pytest_replicalag.replicaset.write_concern import Acknowledgement, acknowledgement
+from pytest_replicalag.settings import Settings, resolve
 from pytest_replicalag.words import ClockKind, OnStale
 
 __all__ = ["Simulation", "governor"]
@@ -112,27 +114,72 @@ class Simulation:
             PyMongoError: What the driver or the server raises.
             EndlessWaitError: The wait could never end.
         """
-        replica_set = self.replica_set
         with governor.lock:
-            replica_set.clock.round_trip()
-            self.reads += 1
-            member = self._selector.select(read_preference)
-            if read_preference.mode >= _MAY_READ_FROM_SECONDARIES:
-                self.secondary_reads += 1
+            self.replica_set.clock.round_trip()
+            member = self.select(read_preference)
             if level is None and session is None:
-                return ReadPlan(member, replica_set.applied(member))
+                return ReadPlan(member, self.replica_set.applied(member))
             concern = ReadConcern(
                 level=level,
                 after=0 if session is None else session.read_after(self),
                 at=None if session is None else session.read_at(self),
             )
-            limit_us = max_time_ms * 1_000 if max_time_ms else None
-            wait = wait_for(replica_set, member, concern, operation, limit_us)
+            wait = self.start_read(operation, member, concern, max_time_ms)
         self._wait_until(wait.until_us)
         if wait.error is not None:
             raise wait.error
         with governor.lock:
-            return ReadPlan(member, read_position(replica_set, member, concern))
+            return self.finish_read(member, concern)
+
+    # What a front asks that does its waiting itself; it holds the lock.
+
+    def select(self, read_preference: Any) -> Member:
+        """The member that serves a read; counts the read.
+
+        Raises:
+            PyMongoError: No member is eligible.
+        """
+        member = self._selector.select(read_preference)
+        self.count_read(may_be_stale=read_preference.mode >= _MAY_READ_FROM_SECONDARIES)
+        return member
+
+    def count_read(self, *, may_be_stale: bool) -> None:
+        """Count a read, and whether a secondary could serve it."""
+        self.reads += 1
+        self.secondary_reads += may_be_stale
+
+    def start_read(
+        self, operation: str, member: Member, concern: ReadConcern, max_time_ms: int | None
+    ) -> Wait:
+        """What a member waits for before it can answer a read.
+
+        Raises:
+            PyMongoError: It cannot serve that read concern.
+            EndlessWaitError: The wait could never end.
+        """
+        limit_us = max_time_ms * 1_000 if max_time_ms else None
+        return wait_for(self.replica_set, member, concern, operation, limit_us)
+
+    def finish_read(self, member: Member, concern: ReadConcern) -> ReadPlan:
+        """Where a read is answered once its wait is over."""
+        return ReadPlan(member, read_position(self.replica_set, member, concern))
+
+    def start_acknowledgement(
+        self, operation: str, position: int, write_concern: Mapping[str, Any]
+    ) -> Acknowledgement:
+        """When and how a write is acknowledged.
+
+        Raises:
+            EndlessWaitError: The wait could never end.
+        """
+        return acknowledgement(self.replica_set, position, write_concern, operation)
+
+    def seconds_until(self, time_us: int) -> float:
+        """How long to wait really for a time to come: on the virtual clock it comes at once."""
+        clock = self.replica_set.clock
+        if self._is_virtual:
+            clock.wait_until(time_us)
+        return max(time_us - clock.now_us, 0) / 1_000_000
 
     def acknowledge(
         self, operation: str, position: int, write_concern: dict[str, Any]
@@ -153,7 +200,7 @@ class Simulation:
         if not write_concern and self.replica_set.majority_keeps_up:
             return None
         with governor.lock:
-            ending = acknowledgement(self.replica_set, position, write_concern, operation)
+            ending = self.start_acknowledgement(operation, position, write_concern)
         self._wait_until(ending.due_us)
         return ending.error
 
@@ -168,11 +215,26 @@ class Simulation:
             self.replica_set.clock.wait_until(time_us)
 
     def write(
-        self, operation: str, namespace: str, arguments: tuple[Any, ...], session: int
+        self,
+        operation: str,
+        namespace: str,
+        arguments: tuple[Any, ...],
+        session: int,
+        by: Caller | Client | None = None,
     ) -> Write:
-        """Charge a round trip; returns the record of the write that follows."""
+        """Charge a round trip; returns the record of the write that follows.
+
+        Args:
+            operation: The method's name.
+            namespace: Database and collection.
+            arguments: What it was called with.
+            session: The number of its session.
+            by: Where it was called; found on the stack if it is None.
+        """
         self.replica_set.clock.round_trip()
-        write = Write(operation, namespace, arguments, caller(_FRAMES_OF_A_WRITE), session)
+        if by is None:
+            by = caller(_FRAMES_OF_A_WRITE)
+        write = Write(operation, namespace, arguments, by, session)
         self.journal.write = write
         return write
 
@@ -218,22 +280,43 @@ class Simulation:
         self.stale_reads.append(judge(self.test, observation, self._shorten))
 
 
+RESTING: Final = "between tests"
+"""What the simulation without lag is called that endpoints show while no test lags."""
+
+
 class SimulationGovernor:
     """Knows the running simulation.
 
     Attributes:
         running: It; None between tests and in tests without lag.
         lock: Held around every operation on data, and every look at the replica set.
+        resting_settings: What the set is like that endpoints show meanwhile.
     """
 
     def __init__(self) -> None:
         self.running: Simulation | None = None
         self.lock = RLock()
+        self.resting_settings = resolve([])
+        self._resting: Simulation | None = None
+
+    @property
+    def current(self) -> Simulation:
+        """The running simulation, or a set without lag, which is never absent.
+
+        A driver that is connected to an endpoint always sees a replica set. Each time that no test
+        lags it is a new one: what the tests wrote is old data by then.
+        """
+        if self.running is not None:
+            return self.running
+        if self._resting is None:
+            self._resting = Simulation(replace(self.resting_settings, lags=()), RESTING)
+        return self._resting
 
     @contextmanager
     def govern(self, simulation: Simulation | None) -> Iterator[None]:
         """Let `simulation` run inside; the one that ran before, if any, goes on afterwards."""
         before, self.running = self.running, simulation
+        self._resting = None
         try:
             yield
         finally:

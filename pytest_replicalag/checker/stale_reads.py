@@ -6,7 +6,7 @@ Causal Consistency and Read and Write Concerns.
 
 from __future__ import annotations
 
-from pytest_replicalag.call_sites import Caller
+from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import CallSite, MissedWrite, Observation, Read, StaleRead, Write
@@ -60,7 +60,9 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
     )
 
 
-def _call_site(caller: Caller) -> CallSite:
+def _call_site(caller: Caller | Client) -> CallSite:
+    if isinstance(caller, Client):
+        return CallSite(path="", line=0, function="", client=str(caller))
     code, line = caller
     return CallSite(path=code.co_filename, line=line, function=code.co_name)
 

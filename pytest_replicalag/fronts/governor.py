@@ -6,14 +6,18 @@ every operation which simulation runs, so that a client of any scope follows the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import RLock
 from typing import Any, NamedTuple, Protocol
 
+from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.engines.memory.versions import Changes
 from pytest_replicalag.records import Read, Write
 from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
+from pytest_replicalag.replicaset.write_concern import Acknowledgement
 
 __all__ = ["Causality", "Governor", "ReadPlan", "Running"]
 
@@ -80,9 +84,38 @@ class Running(Protocol):
         """The number of a session that takes part from now on; from 1."""
 
     def write(
-        self, operation: str, namespace: str, arguments: tuple[Any, ...], session: int
+        self,
+        operation: str,
+        namespace: str,
+        arguments: tuple[Any, ...],
+        session: int,
+        by: Caller | Client | None = None,
     ) -> Write:
         """Charge a round trip; returns the record of the write that follows."""
+
+    # For a front that does its waiting itself.
+
+    def select(self, read_preference: Any) -> Member:
+        """The member that serves a read; counts the read."""
+
+    def count_read(self, *, may_be_stale: bool) -> None:
+        """Count a read whose member is known."""
+
+    def start_read(
+        self, operation: str, member: Member, concern: ReadConcern, max_time_ms: int | None
+    ) -> Wait:
+        """What a member waits for before it can answer a read."""
+
+    def finish_read(self, member: Member, concern: ReadConcern) -> ReadPlan:
+        """Where a read is answered once its wait is over."""
+
+    def start_acknowledgement(
+        self, operation: str, position: int, write_concern: Mapping[str, Any]
+    ) -> Acknowledgement:
+        """When and how a write is acknowledged."""
+
+    def seconds_until(self, time_us: int) -> float:
+        """How long to wait really for a time to come; on the virtual clock it comes at once."""
 
 
 class Governor(Protocol):
@@ -95,5 +128,9 @@ class Governor(Protocol):
     @property
     def running(self) -> Running | None:
         """It; None between tests and for tests without lag."""
+
+    @property
+    def current(self) -> Running:
+        """It; a set without lag while there is none."""
 
     lock: RLock

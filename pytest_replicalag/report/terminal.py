@@ -83,6 +83,8 @@ def _behind(read: StaleRead) -> str:
 
 
 def _site(site: CallSite, show_path: ShowPath) -> str:
+    if site.client:
+        return f"from {site.client}"
     function = "" if site.function == "<module>" else f" in {site.function}"
     return f"{show_path(site.path)}:{site.line}{function}"
 
@@ -159,15 +161,11 @@ def _line(finding: Finding, width: int, show_path: ShowPath) -> list[str]:
     read = finding.example
     site = read.call_site
     writes = dict.fromkeys(
-        f"{write.operation} at {show_path(write.call_site.path)}:{write.call_site.line}"
-        if write.call_site
-        else write.text
+        f"{write.operation} {_place(write.call_site, show_path)}" if write.call_site else write.text
         for write in read.missed
     )
-    what = (
-        f"{show_path(site.path)}:{site.line}: {read.namespace}.{read.operation} "
-        f"missed {' and '.join(writes)}"
-    )
+    where = f"{site.client}" if site.client else f"{show_path(site.path)}:{site.line}"
+    what = f"{where}: {read.namespace}.{read.operation} missed {' and '.join(writes)}"
     times = "once" if finding.count == 1 else f"{finding.count} times"
     tests = ", ".join(finding.tests[:_TESTS_LIMIT])
     if (left := len(finding.tests) - _TESTS_LIMIT) > 0:
@@ -176,6 +174,10 @@ def _line(finding: Finding, width: int, show_path: ShowPath) -> list[str]:
     if len(what) + len(how_often) < width:
         return [f"{what} {how_often}"]
     return wrapped(what, width) + [f"    {line}" for line in wrapped(how_often, width - 4, "")]
+
+
+def _place(site: CallSite, show_path: ShowPath) -> str:
+    return f"from {site.client}" if site.client else f"at {show_path(site.path)}:{site.line}"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -6,7 +6,6 @@ While no simulation runs, an operation goes to the live data as on a bare client
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure
@@ -14,7 +13,7 @@ from pymongo.write_concern import WriteConcern
 
 from pytest_replicalag.call_sites import caller
 from pytest_replicalag.engines.memory.engine import MemoryEngine
-from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
+from pytest_replicalag.fronts.governor import Governor, Running
 from pytest_replicalag.fronts.mongomock.comparison import Comparable
 from pytest_replicalag.fronts.mongomock.options import in_words
 from pytest_replicalag.fronts.mongomock.outcome import (
@@ -25,30 +24,11 @@ from pytest_replicalag.fronts.mongomock.outcome import (
     unacknowledged,
 )
 from pytest_replicalag.fronts.mongomock.session import ClientSession
-from pytest_replicalag.records import Read
+from pytest_replicalag.fronts.reading import Asked, Target, answer
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
 __all__ = ["Front", "Target"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The database or collection that an operation is about.
-
-    Attributes:
-        database: The database's name.
-        collection: The collection's name; empty for the database itself.
-        codec_options: The library's codec options.
-        namespace: Database and collection, such as `shop.orders`.
-        live: The primary's collection or database, to run the library's own methods on.
-    """
-
-    database: str
-    collection: str = ""
-    codec_options: Any = None
-    namespace: str
-    live: Any
 
 
 class Front:
@@ -199,76 +179,18 @@ class Front:
         plan = running.plan_read(comparable.operation, preference, level, session, max_time_ms)
         with self.governor.lock:
             self.engine.attach(running.journal)
-            result = self._read_at(comparable, target, running, plan, preference, level, session)
+            number = 0 if session is None else session.number
+            asked = Asked(
+                read_preference=lambda: in_words(preference),
+                level=level,
+                session=number,
+                client=id(self),
+                by=caller,
+            )
+            result = answer(self.engine, comparable, target, running, plan, asked)
             if session is not None:
                 session.has_read(running, plan, level)
         return result
-
-    def _read_at(
-        self,
-        comparable: Comparable,
-        target: Target,
-        running: Running,
-        plan: ReadPlan,
-        preference: Any,
-        level: str | None,
-        session: ClientSession | None,
-    ) -> Any:
-        position = plan.position
-        number = 0 if session is None else session.number
-        seen = running.has_read((number, id(self), target.namespace), position)
-        newest = running.replica_set.oplog.last
-        unchanged = position >= newest or not (
-            comparable.reads_others
-            or self.engine.has_changed(target.database, target.collection, position)
-        )
-        if unchanged:
-            return comparable.run(target.live)
-        if level == "snapshot" and not self._in_snapshot(target, running, plan):
-            applied = running.replica_set.applied(plan.member)
-            return comparable.at(self.engine, target, applied).result
-        then = comparable.at(self.engine, target, position)
-        if not running.checks or not then.past.changed() or not comparable.is_deterministic:
-            return then.result
-        now = comparable.now(self.engine, target, running.replica_set.oplog.last, then)
-        if comparable.is_fresh(then, now):
-            return then.result
-        read = Read(
-            operation=comparable.operation,
-            namespace=target.namespace,
-            arguments=comparable.arguments,
-            caller=caller(),
-            session=number,
-            read_preference=in_words(preference),
-            read_concern=level,
-        )
-        running.stale(
-            read, plan, *comparable.results(then, now), comparable.missed(then, now, position), seen
-        )
-        return then.result
-
-    def _in_snapshot(self, target: Target, running: Running, plan: ReadPlan) -> bool:
-        """Whether a snapshot has the collection that is read; if it is gone, there is nothing.
-
-        A server looks the collection up among those that the member has by now. The library
-        forgets a collection that has become empty, which is not gone for a server.
-
-        Raises:
-            OperationFailure: Error 246: it was created, or got its name, after the snapshot.
-        """
-        position, applied = plan.position, running.replica_set.applied(plan.member)
-        if applied <= position:
-            return True
-        then = self.engine.past(position).versions(target.database, target.collection)
-        is_replaced = bool(then.replaced.count) and then.replaced.oldest <= applied
-        now = self.engine.past(applied).versions(target.database, target.collection)
-        if not now.is_created:
-            return not is_replaced
-        if then.is_created and not is_replaced:
-            return True
-        oplog = running.replica_set.oplog
-        came = then.replaced.oldest if is_replaced else position + 1
-        raise server_errors.snapshot_unavailable(oplog.timestamp(position), oplog.timestamp(came))
 
 
 def _check(

@@ -1,0 +1,137 @@
+"""One connection of a driver: bytes in, one command after the other, bytes out.
+
+It knows nothing of commands; what answers a message is handed to it. Malformed bytes close this one
+connection, with a line in the log; they never reach another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
+from typing import Any, Final, TypeAlias
+
+from pytest_replicalag.fronts.wire.protocol import Message, MessageBuffer, ProtocolError, parse
+
+__all__ = ["Answer", "Connection"]
+
+_log = logging.getLogger(__name__)
+
+_connection_ids = count(1)
+
+_TOO_MUCH_WAITING: Final = 64
+"""How many requests of one connection may queue up before no more are read from it."""
+
+Answer: TypeAlias = "bytes | Awaitable[bytes | None] | None"
+"""A reply's bytes; None for no reply; something to await where the command has to wait first."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        endpoint: The number of the member whose endpoint it is; 0 for the primary.
+        answer: Answers a message.
+        ended: Told when the connection is gone.
+
+    Attributes:
+        endpoint: As given.
+        number: Its number in this server, from 1; drivers know it as `connectionId`.
+        client: What the driver says of itself in its handshake (`hello`, field `client`).
+    """
+
+    def __init__(
+        self,
+        endpoint: int,
+        answer: Callable[[Connection, Message], Answer],
+        ended: Callable[[Connection], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.number = next(_connection_ids)
+        self.client: Mapping[str, Any] = {}
+        self._answer = answer
+        self._ended = ended
+        self._transport: asyncio.Transport | None = None
+        self._buffer = MessageBuffer()
+        self._waiting: deque[bytes] = deque()
+        self._task: asyncio.Future[bytes | None] | None = None
+
+    # -- what asyncio calls ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A driver has connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what has become complete, in order."""
+        try:
+            self._waiting.extend(self._buffer.feed(data))
+        except ProtocolError as error:
+            self._refuse(error)
+            return
+        if self._task is None:
+            self._go_on()
+        elif len(self._waiting) > _TOO_MUCH_WAITING and self._transport is not None:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The driver sends no more; nothing that it cannot read is worth finishing."""
+        if not self._buffer.is_empty:
+            _log.info("connection %d closed in the middle of a message", self.number)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: so is what it was waiting for."""
+        self._transport = None
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self._ended(self)
+
+    # -- one command after the other -----------------------------------------------------------
+
+    def close(self) -> None:
+        """End it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _refuse(self, error: Exception) -> None:
+        _log.warning("closing connection %d: %s", self.number, error)
+        self._waiting.clear()
+        self.close()
+
+    def _go_on(self) -> None:
+        while self._waiting and self._transport is not None:
+            data = self._waiting.popleft()
+            try:
+                answer = self._answer(self, parse(data))
+            except ProtocolError as error:
+                self._refuse(error)
+                return
+            if answer is None or isinstance(answer, bytes):
+                self._send(answer)
+            else:
+                self._task = asyncio.ensure_future(answer)
+                self._task.add_done_callback(self._answered)
+                return
+
+    def _answered(self, task: asyncio.Future[bytes | None]) -> None:
+        self._task = None
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            assert isinstance(error, Exception)
+            self._refuse(error)
+            return
+        self._send(task.result())
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._go_on()
+
+    def _send(self, reply: bytes | None) -> None:
+        if reply is not None and self._transport is not None:
+            self._transport.write(reply)
