@@ -36,9 +36,8 @@ def real_set(tmp_path_factory):
     from deployments import RealSet
 
     folder = tmp_path_factory.mktemp("real_set")
-    real = RealSet(mongod_program(folder), folder)
+    real = RealSet.started(mongod_program(folder), folder)
     try:
-        real.start()
         yield real
     finally:
         real.stop()

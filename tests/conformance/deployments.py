@@ -7,6 +7,7 @@ deployments must have observed the same.
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import mongomock
 import pymongo
 from mirakuru import TCPExecutor
+from mirakuru.exceptions import ExecutorError
 from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -32,6 +34,11 @@ SECONDARIES = MEMBERS[1:]
 
 # A set that got stuck ends the test; it does not hang the run.
 _PATIENCE: Any = {"socketTimeoutMS": 30_000, "serverSelectionTimeoutMS": 30_000}
+
+# Seconds for one process to listen, and for the listening processes to become a set. A busy
+# machine needs about 2 and 10; twice all of it is less than the test run's own limit.
+_LISTENING = 15
+_ASSEMBLED = 40
 
 
 def on(member: str) -> Any:
@@ -115,10 +122,12 @@ class RealSet(Deployment):
 
     Args:
         mongod: The server's program.
-        folder: Where it may keep data.
+        folder: Where it may keep data and logs; there must be nothing yet.
     """
 
     def __init__(self, mongod: Path, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
         self._ports = [_free_port() for _ in MEMBERS]
         self._processes = [
             self._process(mongod, folder / name, port)
@@ -128,6 +137,44 @@ class RealSet(Deployment):
         self.client = None
         self._held: set[str] = set()
         self._number = 0
+
+    @classmethod
+    def started(cls, mongod: Path, folder: Path) -> RealSet:
+        """A running set; a start that fails is tried once more, with fresh processes and ports.
+
+        Raises:
+            RuntimeError: It did not start the second time either; the text holds the logs' ends.
+        """
+        try:
+            return cls._try(mongod, folder / "first")
+        except RuntimeError as error:
+            print(error)  # pytest shows it if the second start fails
+        return cls._try(mongod, folder / "second")
+
+    @classmethod
+    def _try(cls, mongod: Path, folder: Path) -> RealSet:
+        real = cls(mongod, folder)
+        try:
+            real._start()
+        except (ExecutorError, PyMongoError, TimeoutError) as error:
+            logs = "\n".join(real._logs())  # before the end of one member fills the others' logs
+            real.stop()
+            raise RuntimeError(f"the real replica set did not start: {error}\n{logs}") from error
+        except BaseException:
+            real.stop()
+            raise
+        return real
+
+    def _logs(self) -> Iterator[str]:
+        """The end of what each member logged."""
+        for name in MEMBERS:
+            yield f"--- {name}"
+            log = self._folder / name / "log"
+            for line in log.read_text().splitlines()[-15:] if log.exists() else ["no log"]:
+                with contextlib.suppress(ValueError, KeyError):
+                    row = json.loads(line)
+                    line = f"{row['t']['$date']} {row['c']} {row['msg']} {row.get('attr', '')}"
+                yield line[:300]
 
     @staticmethod
     def _process(mongod: Path, folder: Path, port: int) -> TCPExecutor:
@@ -139,12 +186,17 @@ class RealSet(Deployment):
             "--setParameter enableFlowControl=false "
             "--setParameter shutdownTimeoutMillisForSignaledShutdown=0"
         )
-        return TCPExecutor(command, host="127.0.0.1", port=port, timeout=60)
+        return TCPExecutor(command, host="127.0.0.1", port=port, timeout=_LISTENING)
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Start the processes and make them a replica set."""
         for process in self._processes:
             process.start()
+        with pymongo.timeout(_ASSEMBLED):
+            self._assemble()
+
+    def _assemble(self) -> None:
+        """Make the running processes a replica set with a primary and two secondaries."""
         members = [
             {
                 "_id": number,
@@ -158,15 +210,24 @@ class RealSet(Deployment):
             name: pymongo.MongoClient("127.0.0.1", port, directConnection=True, **_PATIENCE)
             for name, port in zip(MEMBERS, self._ports, strict=True)
         }
-        # Members tell each other how far they are by heartbeats; frequent ones save time.
-        settings = {"electionTimeoutMillis": 60_000, "heartbeatIntervalMillis": 100}
+        settings = {
+            "electionTimeoutMillis": 60_000,
+            # Members tell each other how far they are by heartbeats; frequent ones save time.
+            "heartbeatIntervalMillis": 100,
+            # A secondary that copied from a held one would be held with it, and no write with
+            # a majority concern would ever end.
+            "chainingAllowed": False,
+        }
         config = {"_id": "real", "members": members, "settings": settings}
         self._direct["primary"].admin.command("replSetInitiate", config)
-        _until(self._becomes_primary)
+        _until(self._becomes_primary, "the first member becomes primary")
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
         self.client = pymongo.MongoClient(f"mongodb://{hosts}/?replicaSet=real", **_PATIENCE)
         self.client.admin.command("ping")
-        _until(lambda: len(self.client.secondaries) == len(SECONDARIES))
+        _until(
+            lambda: len(self.client.secondaries) == len(SECONDARIES),
+            "the others become secondaries",
+        )
         self.client.admin.command(
             {"setDefaultRWConcern": 1, "defaultReadConcern": {"level": "local"}}
         )
@@ -182,13 +243,12 @@ class RealSet(Deployment):
 
     def stop(self) -> None:
         """End clients and processes."""
-        with contextlib.suppress(PyMongoError):
-            self.release()
         for client in [self.client, *self._direct.values()]:
             if client is not None:
                 client.close()
         for process in self._processes:
-            process.stop()
+            # Nobody needs the data, and so a held or stuck member ends too.
+            process.kill()
 
     def hold(self, *members: str) -> None:
         for member in members:
@@ -214,11 +274,15 @@ class RealSet(Deployment):
     def settle(self) -> None:
         newest = self._applied("primary")
         free = [member for member in SECONDARIES if member not in self._held]
-        _until(lambda: all(self._applied(member) >= newest for member in free))
+        for member in free:
+            _until(lambda member=member: self._applied(member) >= newest, f"{member} has all")
         if len(free) + 1 > len(MEMBERS) // 2:
             # The commit point reaches the members a moment after the entries.
             for member in ["primary", *free]:
-                _until(lambda member=member: self._committed(member) >= newest)
+                _until(
+                    lambda member=member: self._committed(member) >= newest,
+                    f"{member} knows that a majority has everything",
+                )
 
     def _applied(self, member: str) -> Any:
         status = self._direct[member].admin.command("replSetGetStatus")
@@ -264,9 +328,9 @@ def _free_port() -> int:
         return port
 
 
-def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def _until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError("the real replica set did not get there")
+            raise TimeoutError(f"waited {seconds} s in vain until {what}")
         time.sleep(0.02)
