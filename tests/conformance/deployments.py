@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -148,7 +149,7 @@ class RealSet(Deployment):
         try:
             return cls._try(mongod, folder / "first")
         except RuntimeError as error:
-            print(error)  # pytest shows it if the second start fails
+            logging.getLogger(__name__).warning("%s", error)  # shown if the next start fails too
         return cls._try(mongod, folder / "second")
 
     @classmethod
