@@ -165,14 +165,18 @@ class Simulation:
         return ReadPlan(member, read_position(self.replica_set, member, concern))
 
     def start_acknowledgement(
-        self, operation: str, position: int, write_concern: Mapping[str, Any]
+        self,
+        operation: str,
+        position: int,
+        write_concern: Mapping[str, Any],
+        max_time_ms: int | None = None,
     ) -> Acknowledgement:
         """When and how a write is acknowledged.
 
         Raises:
             EndlessWaitError: The wait could never end.
         """
-        return acknowledgement(self.replica_set, position, write_concern, operation)
+        return acknowledgement(self.replica_set, position, write_concern, operation, max_time_ms)
 
     def seconds_until(self, time_us: int) -> float:
         """How long to wait really for a time to come: on the virtual clock it comes at once."""
@@ -298,6 +302,16 @@ class SimulationGovernor:
         self.lock = RLock()
         self.resting_settings = resolve([])
         self._resting: Simulation | None = None
+        self._last: Simulation | None = None
+        self._continues = False
+
+    def continue_times(self) -> None:
+        """From now on, let no test's logical times go back behind those of the one before.
+
+        Drivers that are connected to an endpoint carry them along.
+        """
+        self._continues = True
+        self._last = self._last or self.running
 
     @property
     def current(self) -> Simulation:
@@ -310,12 +324,21 @@ class SimulationGovernor:
             return self.running
         if self._resting is None:
             self._resting = Simulation(replace(self.resting_settings, lags=()), RESTING)
+            self._begin_after(self._last, self._resting)
         return self._resting
+
+    def _begin_after(self, before: Simulation | None, after: Simulation | None) -> None:
+        if after is not None and self._continues:
+            if before is not None:
+                oplog = before.replica_set.oplog
+                after.replica_set.oplog.epoch_seconds = oplog.timestamp(oplog.last).time + 1
+            self._last = after
 
     @contextmanager
     def govern(self, simulation: Simulation | None) -> Iterator[None]:
         """Let `simulation` run inside; the one that ran before, if any, goes on afterwards."""
         before, self.running = self.running, simulation
+        self._begin_after(self._resting or self._last, simulation)
         self._resting = None
         try:
             yield

@@ -110,7 +110,11 @@ class Running(Protocol):
         """Where a read is answered once its wait is over."""
 
     def start_acknowledgement(
-        self, operation: str, position: int, write_concern: Mapping[str, Any]
+        self,
+        operation: str,
+        position: int,
+        write_concern: Mapping[str, Any],
+        max_time_ms: int | None = None,
     ) -> Acknowledgement:
         """When and how a write is acknowledged."""
 

@@ -16,7 +16,7 @@ from pytest_replicalag.fronts.mongomock.comparison import Comparable
 from pytest_replicalag.records import Read
 from pytest_replicalag.replicaset import server_errors
 
-__all__ = ["Asked", "Target", "answer"]
+__all__ = ["Asked", "Target", "answer", "in_words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +130,16 @@ def _in_snapshot(engine: MemoryEngine, target: Target, running: Running, plan: R
     oplog = running.replica_set.oplog
     came = then.replaced.oldest if is_replaced else position + 1
     raise server_errors.snapshot_unavailable(oplog.timestamp(position), oplog.timestamp(came))
+
+
+_MODES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
+
+
+def in_words(read_preference: Any) -> str:
+    """A read preference as the manual writes it, such as `secondary, tags {"dc": "ny"}`."""
+    words = [_MODES[read_preference.mode]]
+    if tag_sets := [dict(tags) for tags in read_preference.tag_sets or () if tags]:
+        words.append(f"tags {', '.join(map(str, tag_sets))}")
+    if read_preference.max_staleness != -1:
+        words.append(f"max staleness {read_preference.max_staleness} s")
+    return ", ".join(words)

@@ -29,11 +29,17 @@ class OplogEntry(NamedTuple):
 
 
 class Oplog:
-    """Entries by position: the first one ever is 1."""
+    """Entries by position: the first one ever is 1.
 
-    __slots__ = ("_forgotten", "_last_forgotten_us", "_times_us", "_writes")
+    Attributes:
+        epoch_seconds: The seconds of the first timestamp. Drivers carry times from one test to the
+            next, so where a real one is connected each test's oplog begins after the one before.
+    """
+
+    __slots__ = ("_forgotten", "_last_forgotten_us", "_times_us", "_writes", "epoch_seconds")
 
     def __init__(self) -> None:
+        self.epoch_seconds = EPOCH_SECONDS
         # Two lists, not one of entries: a write adds to both, and few entries are ever looked at.
         self._times_us: list[int] = []
         self._writes: list[Any] = []
@@ -75,11 +81,11 @@ class Oplog:
 
     def optime(self, position: int) -> OpTime:
         """The optime of the entry at `position`."""
-        return OpTime.at(position, self.time_us(position))
+        return OpTime.at(position, self.time_us(position), self.epoch_seconds)
 
     def timestamp(self, position: int) -> Timestamp:
         """The timestamp of the entry at `position`."""
-        return timestamp_at(position, self.time_us(position))
+        return timestamp_at(position, self.time_us(position), self.epoch_seconds)
 
     def position_of(self, timestamp: Timestamp) -> int:
         """The newest position whose timestamp is not after `timestamp`; may be in the future.
@@ -102,7 +108,7 @@ class Oplog:
         return low
 
     def _second(self, position: int) -> int:
-        return EPOCH_SECONDS + self.time_us(position) // 1_000_000
+        return self.epoch_seconds + self.time_us(position) // 1_000_000
 
     def forget(self, horizon: int) -> None:
         """Forget the entries up to `horizon`, which every member has applied."""

@@ -22,9 +22,9 @@ TERM: Final = 1
 """The election term; there are no elections yet."""
 
 
-def timestamp_at(position: int, time_us: int) -> Timestamp:
+def timestamp_at(position: int, time_us: int, epoch_seconds: int = EPOCH_SECONDS) -> Timestamp:
     """The timestamp of the oplog entry at `position`, written at simulated `time_us`."""
-    return Timestamp(EPOCH_SECONDS + time_us // 1_000_000, position)
+    return Timestamp(epoch_seconds + time_us // 1_000_000, position)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,9 +40,9 @@ class OpTime:
     ts: Timestamp
 
     @classmethod
-    def at(cls, position: int, time_us: int) -> OpTime:
+    def at(cls, position: int, time_us: int, epoch_seconds: int = EPOCH_SECONDS) -> OpTime:
         """The optime of the entry at `position`, written at simulated `time_us`."""
-        return cls(TERM, timestamp_at(position, time_us))
+        return cls(TERM, timestamp_at(position, time_us, epoch_seconds))
 
     def __str__(self) -> str:
         return f"{self.ts.time}:{self.ts.inc}"

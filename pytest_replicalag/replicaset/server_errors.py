@@ -31,6 +31,7 @@ __all__ = [
     "unsatisfiable_write_concern",
     "write_concern_exception",
     "write_concern_too_large",
+    "write_expired",
     "write_timeout",
 ]
 
@@ -118,6 +119,16 @@ def write_timeout(write_concern: dict[str, Any]) -> dict[str, Any]:
         "codeName": "WriteConcernFailed",
         "errmsg": "waiting for replication timed out",
         "errInfo": {"wtimeout": True, "writeConcern": write_concern},
+    }
+
+
+def write_expired(write_concern: dict[str, Any]) -> dict[str, Any]:
+    """Error 50: `maxTimeMS` passed before enough members had the write; the write stays."""
+    return {
+        "code": 50,
+        "codeName": "MaxTimeMSExpired",
+        "errmsg": "operation exceeded time limit",
+        "errInfo": {"writeConcern": write_concern},
     }
 
 

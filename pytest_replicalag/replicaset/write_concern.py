@@ -47,6 +47,7 @@ def acknowledgement(
     position: int,
     write_concern: Mapping[str, Any],
     operation: str,
+    max_time_ms: int | None = None,
 ) -> Acknowledgement:
     """When and how the write at `position` is acknowledged.
 
@@ -56,6 +57,7 @@ def acknowledgement(
         write_concern: As a client sends it: `{"w": …, "j": …, "wtimeout": …}`, `wtimeout` in
             milliseconds; empty for the server's default, which is a majority.
         operation: The operation's name, for the error.
+        max_time_ms: The operation's time limit (`maxTimeMS`), if it has one.
 
     Raises:
         EndlessWaitError: The wait could never end.
@@ -75,7 +77,7 @@ def acknowledgement(
     if members > len(replica_set.members):
         error = server_errors.unsatisfiable_write_concern(_as_sent(write_concern))
         return Acknowledgement(due_us=0, error=error)
-    return _wait(replica_set, position, members, write_concern, operation)
+    return _wait(replica_set, position, members, write_concern, operation, max_time_ms)
 
 
 def _wait(
@@ -84,14 +86,17 @@ def _wait(
     members: int,
     write_concern: Mapping[str, Any],
     operation: str,
+    max_time_ms: int | None,
 ) -> Acknowledgement:
     due_us = replica_set.acknowledged_us(position, members)
     timeout_ms = write_concern.get("wtimeout") or 0
-    if timeout_ms:
-        timeout_us = replica_set.clock.now_us + timeout_ms * 1_000
-        if due_us is None or due_us > timeout_us:
-            error = server_errors.write_timeout(_as_sent(write_concern))
-            return Acknowledgement(due_us=timeout_us, error=error)
+    limit_ms = min(timeout_ms or max_time_ms or 0, max_time_ms or timeout_ms)
+    if limit_ms:
+        limit_us = replica_set.clock.now_us + limit_ms * 1_000
+        if due_us is None or due_us > limit_us:
+            is_timeout = limit_ms == timeout_ms
+            tell = server_errors.write_timeout if is_timeout else server_errors.write_expired
+            return Acknowledgement(due_us=limit_us, error=tell(_as_sent(write_concern)))
     if due_us is None:
         raise EndlessWaitError(
             f"{operation} with write concern w: {_w(write_concern)}",

@@ -21,10 +21,12 @@ class MemoryEngine:
         client: A client of that library; its data is adopted, not copied.
 
     Attributes:
+        library: As given.
         server: The live store.
     """
 
     def __init__(self, library: Library, client: Any) -> None:
+        self.library = library
         self.server: ServerHistory = store_classes(library).adopt(client._store)
         self._classes = engine_classes(library)
         self._state = client.__dict__
@@ -75,12 +77,13 @@ class Past:
     """The data at one position.
 
     Attributes:
+        client: A client of the library, on these data.
         matches: Shared with another evaluation of the same read.
     """
 
     def __init__(self, server: PastServer, client: Any, matches: Matches | None) -> None:
         self._server = server
-        self._client = client
+        self.client = client
         self.matches = matches
 
     def collection(self, database: str, name: str, codec_options: Any, *, copies: bool) -> Any:
@@ -92,7 +95,7 @@ class Past:
             codec_options: The library's codec options.
             copies: Whether results will be handed out; False where they are only compared.
         """
-        collection = self._client.get_database(database).collection(name, codec_options)
+        collection = self.client.get_database(database).collection(name, codec_options)
         collection.matches = self.matches
         collection.copies = copies
         return collection

@@ -15,7 +15,6 @@ from pytest_replicalag.call_sites import caller
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
 from pytest_replicalag.fronts.mongomock.comparison import Comparable
-from pytest_replicalag.fronts.mongomock.options import in_words
 from pytest_replicalag.fronts.mongomock.outcome import (
     BULKS,
     NOT_WAITING,
@@ -24,7 +23,7 @@ from pytest_replicalag.fronts.mongomock.outcome import (
     unacknowledged,
 )
 from pytest_replicalag.fronts.mongomock.session import ClientSession
-from pytest_replicalag.fronts.reading import Asked, Target, answer
+from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["NOTHING_GIVEN", "Options", "in_words"]
+__all__ = ["NOTHING_GIVEN", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +32,3 @@ class Options:
 
 
 NOTHING_GIVEN = Options()
-
-_MODES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
-
-
-def in_words(read_preference: Any) -> str:
-    """A read preference as the manual writes it, such as `secondary, tags {"dc": "ny"}`."""
-    words = [_MODES[read_preference.mode]]
-    if tag_sets := [dict(tags) for tags in read_preference.tag_sets or () if tags]:
-        words.append(f"tags {', '.join(map(str, tag_sets))}")
-    if read_preference.max_staleness != -1:
-        words.append(f"max staleness {read_preference.max_staleness} s")
-    return ", ".join(words)

@@ -40,6 +40,8 @@ class Connection(asyncio.Protocol):
         endpoint: As given.
         number: Its number in this server, from 1; drivers know it as `connectionId`.
         client: What the driver says of itself in its handshake (`hello`, field `client`).
+        peer: The driver's address and port.
+        is_patient: Whether it has waited once for its client to introduce itself elsewhere.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class Connection(asyncio.Protocol):
         self.endpoint = endpoint
         self.number = next(_connection_ids)
         self.client: Mapping[str, Any] = {}
+        self.peer = ""
+        self.is_patient = False
         self._answer = answer
         self._ended = ended
         self._transport: asyncio.Transport | None = None
@@ -64,6 +68,8 @@ class Connection(asyncio.Protocol):
         """A driver has connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        host, port = transport.get_extra_info("peername")[:2]
+        self.peer = f"{host}:{port}"
 
     def data_received(self, data: bytes) -> None:
         """Answer what has become complete, in order."""
