@@ -3,7 +3,9 @@
 - `versions.py`: what things were like before recent writes (the undo log);
 - `journal.py`: who numbers and remembers the writes while a simulation runs;
 - `store.py`: mongomock's stores, with history;
+- `documents.py`: how documents are copied and compared;
 - `past.py`: those stores as they were at an earlier position;
+- `transactions.py`: multi-document transactions; `private_stores.py`: what one sees;
 - `collections.py`: mongomock's collections and databases on top of either;
 - `library.py`: what differs between mongomock and mongomock-ng.
 

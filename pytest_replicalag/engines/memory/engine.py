@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from pytest_replicalag.engines.memory.collections import Matches, engine_classes
-from pytest_replicalag.engines.memory.journal import Journal
+from pytest_replicalag.engines.memory.journal import Journal, resting_journal
 from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.past import PastServer
 from pytest_replicalag.engines.memory.store import ServerHistory, store_classes
+from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
 
-__all__ = ["MemoryEngine", "Past"]
+__all__ = ["Blocked", "MemoryEngine", "Past", "Transaction"]
+
+_Result = TypeVar("_Result")
 
 
 class MemoryEngine:
@@ -61,6 +66,64 @@ class MemoryEngine:
         if store._ttl_indexes:
             store._remove_expired_documents()
         return bool(store.versions.newest > position or store.incarnations.newest > position)
+
+    # -- transactions ----------------------------------------------------------------------
+
+    def begin(self, journal: Journal | None) -> Transaction:
+        """Start a transaction whose snapshot is the newest position.
+
+        Args:
+            journal: The running simulation's; None while none runs.
+        """
+        self.attach(journal)
+        if self.server.journal is None:
+            self.server.attach(resting_journal())
+        return self._begin(is_plain=False)
+
+    def _begin(self, *, is_plain: bool) -> Transaction:
+        open_client = partial(self._client, self._classes.live_client)
+        return Transaction(self.server, open_client, is_plain=is_plain)
+
+    @property
+    def has_transactions(self) -> bool:
+        """Whether a transaction is open; a front then makes its plain writes by `write_beside`."""
+        server = self.server
+        return server.had_transactions and bool(server.transactions)
+
+    def write_beside(self, write: Callable[[Any], _Result]) -> _Result:
+        """Make a plain write of documents while transactions are open.
+
+        Args:
+            write: Makes it on the client that it is given, and returns its result.
+
+        Raises:
+            Blocked: A transaction has written the same document; nothing has happened.
+        """
+        own = self._begin(is_plain=True)
+        try:
+            result = write(own.client)
+        except Blocked:
+            own.abort()
+            raise
+        except BaseException:
+            own.commit()  # what a bulk write has done before its error stays
+            raise
+        own.commit()
+        return result
+
+    def blocking(self, database: str, collection: str | None = None) -> Transaction | None:
+        """The transaction that must end before a collection can be dropped, renamed or indexed.
+
+        Args:
+            database: The database's name.
+            collection: The collection's name; None for any of the database.
+        """
+        for transaction in list(self.server.transactions):
+            if transaction.has_touched(database, collection):
+                return transaction  # type: ignore[no-any-return]
+        return None
+
+    # -- the past --------------------------------------------------------------------------
 
     def past(self, position: int, matches: Matches | None = None) -> Past:
         """The data at `position`, to be read once.

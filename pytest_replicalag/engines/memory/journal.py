@@ -11,9 +11,10 @@ from collections.abc import Hashable
 from typing import Any
 
 from pytest_replicalag.engines.memory.versions import VersionedMap
+from pytest_replicalag.replicaset.clock import VirtualClock
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "resting_journal"]
 
 _PRUNE_FROM = 256
 
@@ -70,3 +71,8 @@ class Journal:
                     chain.forget(horizon)
         self.replica_set.oplog.forget(horizon)
         self._prune_at = max(_PRUNE_FROM, 2 * len(replaced))
+
+
+def resting_journal() -> Journal:
+    """A journal for transactions while no simulation runs: of a set with nobody who lags."""
+    return Journal(ReplicaSet(VirtualClock(), ()))

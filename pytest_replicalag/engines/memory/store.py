@@ -7,18 +7,16 @@ undisturbed, and an update that changes nothing, or is undone by mongomock, leav
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
-import bson
-from bson.errors import BSONError
-
-from pytest_replicalag.engines.memory.journal import Journal
+from pytest_replicalag.engines.memory.documents import copy_document, is_same
+from pytest_replicalag.engines.memory.journal import Journal, resting_journal
 from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
 
@@ -29,8 +27,6 @@ METADATA: Final = object()
 
 INCARNATION: Final = object()
 """The key under which the contents that a drop replaced are kept."""
-
-_IMMUTABLE: Final = (str, int, float, bool, type(None), bytes, bson.ObjectId)
 
 
 class Record(NamedTuple):
@@ -66,29 +62,6 @@ class Incarnation:
     metadata: Metadata
 
 
-def copy_document(value: Any) -> Any:
-    """A deep copy of a stored value; plain dicts and lists the quick way."""
-    kind = type(value)
-    if kind is dict:
-        return {key: copy_document(item) for key, item in value.items()}
-    if kind is list:
-        return [copy_document(item) for item in value]
-    return value if kind in _IMMUTABLE else copy.deepcopy(value)
-
-
-def is_same(before: Any, after: Any) -> bool:
-    """Whether two documents are alike for MongoDB; Python also takes 1, 1.0 and True for alike."""
-    if before is after:
-        return True
-    if before != after:
-        return False
-    try:
-        return bool(bson.encode(before) == bson.encode(after))
-    except (BSONError, TypeError, ValueError, OverflowError):
-        # Values that MongoDB could not store either: count the update rather than lose it.
-        return False
-
-
 class CollectionHistory:
     """Mixed into a library's `CollectionStore`.
 
@@ -96,6 +69,7 @@ class CollectionHistory:
         numbers: The record number of each live document.
         versions: The recent past of its documents, and of its metadata under `METADATA`.
         incarnations: The contents that drops replaced, under `INCARNATION`.
+        came_after: The newest position before it was created; -1 if every member has it.
     """
 
     _documents: OrderedDict[Hashable, Any]
@@ -119,6 +93,18 @@ class CollectionHistory:
         """The past is over: every member has everything."""
         self.versions = VersionedMap()
         self.incarnations = VersionedMap()
+        self.came_after = -1
+
+    @property
+    def exists(self) -> bool:
+        """Whether a server has it; the library forgets a collection that deletes have emptied."""
+        return bool(self._next_number or self.is_created)  # type: ignore[attr-defined]
+
+    def _comes(self) -> None:
+        """Note when the collection is created, explicitly or by its first document."""
+        journal = self._server.journal
+        if journal is not None and not self.exists:
+            self.came_after = journal.replica_set.oplog.last
 
     @property
     def journal(self) -> Journal | None:
@@ -147,6 +133,8 @@ class CollectionHistory:
         number = self.numbers.get(key)
         replaced = ABSENT if number is None else Record(number, self._documents[key])
         if number is None:
+            if not self._next_number:
+                self._comes()
             self.numbers[key] = self._next_number
             self._next_number += 1
         self._documents[key] = document
@@ -181,6 +169,7 @@ class CollectionHistory:
         if is_created:  # one that deletes have emptied keeps its past
             self.numbers = {}
             self.versions = VersionedMap()
+        self._next_number = 0
 
     def create(self, **options: Any) -> None:
         """Create the collection explicitly."""
@@ -221,6 +210,7 @@ class CollectionHistory:
     @contextmanager
     def changing_metadata(self) -> Iterator[None]:
         """Log a change of indexes or options that is made inside."""
+        self._comes()
         before = self.metadata
         try:
             yield
@@ -287,6 +277,11 @@ class DatabaseHistory:
             collection.__class__ = server.classes.collection
             collection.begin_history(server)
 
+    def has(self, name: str) -> bool:
+        """Whether a collection exists; a look at it does not make it."""
+        collection = self._collections.get(name)
+        return collection is not None and collection.exists
+
     def forget_history(self) -> None:
         """The past is over: every member has everything."""
         self.names = VersionedMap()
@@ -322,21 +317,39 @@ class ServerHistory:
         classes: The store classes of its library.
         journal: Who logs writes now; None while no simulation runs.
         expires: Whether a collection has, or had, a TTL index.
+        transactions: The open ones.
+        had_transactions: Whether there may be one.
     """
 
     _databases: dict[str, Any]
     classes: StoreClasses
     expires: bool = False
+    had_transactions: bool = False
 
     def begin_history(self) -> None:
         """Start with the databases there are."""
         self.journal: Journal | None = None
+        self.transactions: WeakSet[Any] = WeakSet()
+        self._resting: Journal | None = None
         for database in self._databases.values():
             database.__class__ = self.classes.database
             database.begin_history(self)
 
     def attach(self, journal: Journal | None) -> None:
-        """Let `journal` log writes from now on; what another one logged is over."""
+        """Let `journal` log writes from now on; what another one logged is over.
+
+        Open transactions live on. They need a journal also while no simulation runs.
+        """
+        if self.had_transactions:
+            self.had_transactions = bool(self.transactions)
+        if journal is None and self.had_transactions:
+            journal = self._resting = self._resting or resting_journal()
+            if journal is self.journal:
+                return
+        if journal is not self._resting:
+            self._resting = None
+        for transaction in list(self.transactions):
+            transaction.rebase(journal)
         for database in self._databases.values():
             database.forget_history()
         self.journal = journal

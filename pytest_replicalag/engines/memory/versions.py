@@ -104,6 +104,11 @@ class VersionedMap:
         chain = self.chains.get(key)
         return live if chain is None else chain.at(position, live)
 
+    def changed_at(self, key: Hashable) -> int:
+        """The position of the newest change of `key`; 0 if none is remembered."""
+        chain = self.chains.get(key)
+        return 0 if chain is None else chain.untils[-1]
+
     def changed_since(self, position: int) -> Iterator[Hashable]:
         """The keys that writes after `position` changed."""
         if self.newest > position:

@@ -1,0 +1,103 @@
+"""The errors of a MongoDB server about transactions, as pymongo raises them.
+
+Each was recorded from MongoDB 6.0. Most carry the label that tells a driver to start the whole
+transaction again.
+MongoDB manual, Transactions; driver specification, Transactions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bson import Timestamp
+from pymongo.errors import OperationFailure
+
+__all__ = [
+    "TRANSIENT",
+    "aborted",
+    "index_refused",
+    "not_started",
+    "refused",
+    "snapshot_outdated",
+    "snapshot_unavailable",
+    "write_conflict",
+]
+
+TRANSIENT: Final = "TransientTransactionError"
+"""The error label that says: start the whole transaction again."""
+
+_PENDING: Final = (
+    "Unable to read from a snapshot due to pending collection catalog changes; please retry the "
+    "operation."
+)
+
+
+def _failure(code: int, code_name: str, message: str, *labels: str) -> OperationFailure:
+    reply = {"ok": 0.0, "errmsg": message, "code": code, "codeName": code_name}
+    return OperationFailure(message, code, {"errorLabels": [*labels], **reply} if labels else reply)
+
+
+def write_conflict(prefix: str = "") -> OperationFailure:
+    """Error 112: another write to the same document, since the snapshot of the transaction.
+
+    Args:
+        prefix: What the server says before it, if anything.
+    """
+    message = (
+        f"{prefix}WriteConflict error: this operation conflicted with another operation. Please "
+        "retry your operation or multi-document transaction."
+    )
+    return _failure(112, "WriteConflict", message, TRANSIENT)
+
+
+def snapshot_unavailable(requested: Timestamp, minimum: Timestamp) -> OperationFailure:
+    """Error 246: a collection was created, or got its name, after the snapshot."""
+    message = f"{_PENDING} Snapshot timestamp is {requested}. Collection minimum is {minimum}"
+    return _failure(246, "SnapshotUnavailable", message, TRANSIENT)
+
+
+def snapshot_outdated() -> OperationFailure:
+    """Error 246: a collection or an index has come since the snapshot."""
+    return _failure(246, "SnapshotUnavailable", _PENDING, TRANSIENT)
+
+
+def aborted(number: int) -> OperationFailure:
+    """Error 251: the transaction has been aborted.
+
+    Args:
+        number: Its number in its session (`txnNumber`).
+    """
+    message = f"Transaction with {{ txnNumber: {number} }} has been aborted."
+    return _failure(251, "NoSuchTransaction", message, TRANSIENT)
+
+
+def not_started(number: int, active: int) -> OperationFailure:
+    """Error 251: the command that should have started the transaction was refused.
+
+    Args:
+        number: Its number in its session (`txnNumber`).
+        active: The newest number that the server knows of.
+    """
+    message = (
+        f"Given transaction number {number} does not match any in-progress transactions. The "
+        f"active transaction number is {active}"
+    )
+    return _failure(251, "NoSuchTransaction", message, TRANSIENT)
+
+
+def refused(message: str) -> OperationFailure:
+    """Error 263: something that no transaction can do."""
+    return _failure(263, "OperationNotSupportedInTransaction", message)
+
+
+def index_refused(namespace: str, what: str) -> OperationFailure:
+    """Error 263: a new index on a collection that was there, or has documents.
+
+    Args:
+        namespace: Database and collection.
+        what: `existing` or `non-empty`.
+    """
+    return refused(
+        f"Cannot create new indexes on {what} collection {namespace} in a multi-document "
+        "transaction."
+    )
