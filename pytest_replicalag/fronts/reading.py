@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pytest_replicalag.call_sites import Caller, Client
+from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import ReadPlan, Running
-from pytest_replicalag.fronts.mongomock.comparison import Comparable
 from pytest_replicalag.records import Read
 from pytest_replicalag.replicaset import server_errors
 

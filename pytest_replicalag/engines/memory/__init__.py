@@ -7,7 +7,8 @@
 - `past.py`: those stores as they were at an earlier position;
 - `transactions.py`: multi-document transactions; `private_stores.py`: what one sees;
 - `collections.py`: mongomock's collections and databases on top of either;
-- `library.py`: what differs between mongomock and mongomock-ng.
+- `library.py`: what differs between mongomock and mongomock-ng;
+- `comparison.py`: reads that can be evaluated at two positions.
 
 This room and the mongomock front are the only ones that use private names of those libraries.
 """

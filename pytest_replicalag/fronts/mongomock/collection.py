@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pymongo.read_concern import ReadConcern
 
-from pytest_replicalag.fronts.mongomock.comparison import Comparable, OtherRead
+from pytest_replicalag.engines.memory.comparison import Comparable, OtherRead
 from pytest_replicalag.fronts.mongomock.operations import Front, Target
 from pytest_replicalag.fronts.mongomock.options import NOTHING_GIVEN, Options
 from pytest_replicalag.fronts.mongomock.session import ClientSession

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_replicalag.fronts.mongomock.comparison import FindRead
+from pytest_replicalag.engines.memory.comparison import FindRead, LibraryFind
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 
 __all__ = ["RoutedCursor"]
@@ -49,7 +49,7 @@ class RoutedCursor:
         front = self.collection._front
         if self._answered is not self._factory or not (self._results or front.governor.running):
             self._results = front.read(
-                FindRead(self._operation, self._told(), self),
+                FindRead(self._operation, self._told(), self._question()),
                 self.collection._target,
                 self.collection._options.read_preference,
                 self.collection._options.read_concern,
@@ -61,6 +61,18 @@ class RoutedCursor:
             return self._results
         results = self._results[self._skip :]
         return results[: abs(self._limit)] if self._limit else results
+
+    def _question(self) -> LibraryFind:
+        """What it asks now."""
+        return LibraryFind(
+            filter=self._spec,
+            sort=self._sort,
+            projection=self._projection,
+            collation=self._collation,
+            skip=self._skip,
+            limit=abs(self._limit or 0),
+            cursor=self.library_cursor,
+        )
 
     def _told(self) -> tuple[Any, ...]:
         """The arguments that a report shows."""

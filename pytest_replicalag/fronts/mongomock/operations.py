@@ -12,9 +12,9 @@ from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from pytest_replicalag.call_sites import caller
+from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
-from pytest_replicalag.fronts.mongomock.comparison import Comparable
 from pytest_replicalag.fronts.mongomock.outcome import (
     BULKS,
     NOT_WAITING,

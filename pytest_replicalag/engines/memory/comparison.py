@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_replicalag.engines.memory.collections import NO_KEY, Matches, direct_key
 from pytest_replicalag.engines.memory.documents import is_same
@@ -17,7 +17,7 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine, Past
 from pytest_replicalag.engines.memory.store import METADATA, Record
 from pytest_replicalag.engines.memory.versions import NO_CHANGES, Changes
 
-__all__ = ["Comparable", "Evaluation", "FindRead", "OtherRead"]
+__all__ = ["Comparable", "Evaluation", "Find", "FindRead", "LibraryFind", "OtherRead"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,44 +105,103 @@ class Comparable:
         return _any
 
 
+class Find(Protocol):
+    """What a find asks, from a cursor of the library or from a command."""
+
+    @property
+    def filter(self) -> Any:
+        """What it asks of a document."""
+
+    @property
+    def skip(self) -> int:
+        """How many of the documents found it leaves out."""
+
+    @property
+    def limit(self) -> int:
+        """How many it takes at most; 0 for all."""
+
+    def results(self, collection: Any) -> list[Any]:
+        """All documents that match, sorted and projected; the stored ones go to `raw`."""
+
+    def stored(self, collection: Any) -> None:
+        """Put the stored documents that match into the collection's `raw`, sorted."""
+
+    def project(self, collection: Any, document: Any) -> Any:
+        """A stored document as it is returned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryFind:
+    """A find as one of the library's cursors evaluates it.
+
+    Attributes:
+        filter: What it asks of a document.
+        sort: The library's list of keys and directions, or None.
+        projection: What it returns of a document, or None.
+        collation: The collation, or None.
+        skip: How many of the documents found it leaves out.
+        limit: How many it takes at most; 0 for all.
+        cursor: The library's own class.
+    """
+
+    filter: Any
+    sort: Any
+    projection: Any
+    collation: Any
+    skip: int
+    limit: int
+    cursor: Any
+
+    def results(self, collection: Any) -> list[Any]:
+        """All documents that match, sorted and projected."""
+        plain = self.cursor(
+            collection, self.filter, self.sort, self.projection, collation=self.collation
+        )
+        found: list[Any] = plain._compute_results()
+        return found
+
+    def stored(self, collection: Any) -> None:
+        """Find the stored documents, without copying them."""
+        if self.sort or not collection.finds_in_natural_order:
+            for _ in collection._get_dataset(self.filter, self.sort, self.projection, dict):
+                pass
+        else:
+            collection.raw = list(collection._iter_documents(self.filter))
+
+    def project(self, collection: Any, document: Any) -> Any:
+        """A stored document as it is returned."""
+        return collection.project(document, self.projection, dict)
+
+
 class FindRead(Comparable):
     """`find` and `find_one`, compared by the stored documents, without copying them again.
 
     Args:
         operation: The method's name.
         arguments: What it was called with.
-        cursor: The front's cursor; its filter, sort and projection are run.
+        find: What it asks.
     """
 
-    def __init__(self, operation: str, arguments: tuple[Any, ...], cursor: Any) -> None:
-        super().__init__(operation, arguments, cursor._spec)
-        self._cursor = cursor
+    def __init__(self, operation: str, arguments: tuple[Any, ...], find: Find) -> None:
+        super().__init__(operation, arguments, find.filter)
+        self._find = find
         self._before: set[int] = set()
         self._after: set[int] = set()
 
     def run(self, collection: Any) -> Any:
-        """All documents that match, sorted and projected; the cursor skips and limits."""
-        cursor = self._cursor
-        plain = type(cursor).library_cursor(
-            collection, cursor._spec, cursor._sort, cursor._projection, collation=cursor._collation
-        )
-        return plain._compute_results()
+        """All documents that match, sorted and projected; `window` skips and limits."""
+        return self._find.results(collection)
 
     def now(self, engine: MemoryEngine, target: Any, newest: int, then: Evaluation) -> Evaluation:
         """Find the stored documents, without copying them."""
         past = engine.past(newest, then.past.matches)
         collection = _open(past, target, copies=False)
-        cursor = self._cursor
-        if cursor._sort or not collection.finds_in_natural_order:
-            for _ in collection._get_dataset(cursor._spec, cursor._sort, cursor._projection, dict):
-                pass
-        else:
-            collection.raw = list(collection._iter_documents(cursor._spec))
+        self._find.stored(collection)
         return Evaluation(past=past, collection=collection, result=None)
 
     def is_fresh(self, then: Evaluation, now: Evaluation) -> bool:
         """Whether the cursor yields the same documents from both."""
-        before, after = self._window(then.collection.raw), self._window(now.collection.raw)
+        before, after = self.window(then.collection.raw), self.window(now.collection.raw)
         return len(before) == len(after) and all(
             old is new or self._looks_same(then, old, new)
             for old, new in zip(before, after, strict=True)
@@ -154,15 +213,15 @@ class FindRead(Comparable):
 
     def results(self, then: Evaluation, now: Evaluation) -> tuple[Any, Any]:
         """The first documents of each, as the caller gets them."""
-        found = self._window(then.result)
-        fresh = [self._project(now, document) for document in self._window(now.collection.raw)[:5]]
+        found = self.window(then.result)
+        fresh = [self._project(now, document) for document in self.window(now.collection.raw)[:5]]
         if self.operation == "find_one":
             return (found[0] if found else None, fresh[0] if fresh else None)
-        total = len(self._window(now.collection.raw))
+        total = len(self.window(now.collection.raw))
         return found, fresh + [None] * (total - len(fresh))
 
     def _keys(self, then: Evaluation, now: Evaluation) -> set[Any] | None:
-        before, after = self._window(then.collection.raw), self._window(now.collection.raw)
+        before, after = self.window(then.collection.raw), self.window(now.collection.raw)
         self._before, self._after = set(map(id, before)), set(map(id, after))
         only_one = [document for document in before if id(document) not in self._after]
         only_one += [document for document in after if id(document) not in self._before]
@@ -178,12 +237,12 @@ class FindRead(Comparable):
         return matters
 
     def _project(self, evaluation: Evaluation, document: Any) -> Any:
-        return evaluation.collection.project(document, self._cursor._projection, dict)
+        return self._find.project(evaluation.collection, document)
 
-    def _window(self, documents: Sequence[Any]) -> Sequence[Any]:
-        """What skip and limit leave."""
-        documents = documents[self._cursor._skip :]
-        limit = 1 if self.operation == "find_one" else abs(self._cursor._limit or 0)
+    def window(self, documents: Sequence[Any]) -> Sequence[Any]:
+        """What skip and limit leave of all the documents that match."""
+        documents = documents[self._find.skip :]
+        limit = 1 if self.operation == "find_one" else self._find.limit
         return documents[:limit] if limit else documents
 
 
