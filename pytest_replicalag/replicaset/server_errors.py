@@ -6,6 +6,7 @@ MongoDB manual, Error Codes; driver specification, Read and Write Concern.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bson import Timestamp
@@ -36,9 +37,14 @@ __all__ = [
 ]
 
 
-def operation_failure(code: int, code_name: str, message: str) -> OperationFailure:
-    """A command that the server refused."""
-    return OperationFailure(message, code, _reply(code, code_name, message))
+def operation_failure(
+    code: int, code_name: str, message: str, labels: Sequence[str] = ()
+) -> OperationFailure:
+    """A command that the server refused; with the error labels of its reply, if it has any."""
+    reply = _reply(code, code_name, message)
+    if labels:
+        reply["errorLabels"] = list(labels)
+    return OperationFailure(message, code, reply)
 
 
 def invalid_options(message: str) -> OperationFailure:

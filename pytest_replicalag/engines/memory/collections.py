@@ -7,6 +7,7 @@ document, an update works on copies, and each document written makes one oplog e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Final
@@ -14,6 +15,9 @@ from uuid import UUID
 
 from bson import Int64, ObjectId
 
+from pytest_replicalag.engines.memory.bulk import WithoutSort
+from pytest_replicalag.engines.memory.change_log import IMAGES
+from pytest_replicalag.engines.memory.documents import copy_document
 from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.past import PastCollection
 from pytest_replicalag.engines.memory.store import CollectionHistory
@@ -140,10 +144,15 @@ class LiveCollection(EngineCollection):
         # mongomock-ng sorts, and updates, copies of its own, and stores them when it is done.
         self._updating = not kwargs.get("sort")
         self._only_first = not kwargs.get("multi")
+        log = self._store.change_log
+        if log is not None:
+            log.update = copy_document(document)  # safe from what the caller does with it later
         try:
             return self._write(lambda: update(spec, document, *args, **kwargs))
         finally:
             self._updating = False
+            if log is not None:
+                log.update = None
 
     def _delete(self, *args: Any, **kwargs: Any) -> Any:
         delete = super()._delete  # type: ignore[misc]
@@ -157,41 +166,11 @@ class LiveCollection(EngineCollection):
     def bulk_write(self, requests: Any, *args: Any, **kwargs: Any) -> Any:
         """The library's, also where it does not know the `sort` that pymongo hands over."""
         if not self._bulk_takes_sort:
-            requests = [_WithoutSort(request) for request in requests]
+            requests = [WithoutSort(request) for request in requests]
         return super().bulk_write(requests, *args, **kwargs)  # type: ignore[misc]
 
     _bulk_takes_sort: bool
     _hashdict: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _WithoutSort:
-    """A bulk operation for mongomock 4, which breaks on the `sort` of pymongo 4.11 and newer."""
-
-    request: Any
-
-    def _add_to_bulk(self, bulk: Any) -> None:
-        self.request._add_to_bulk(_SortRefused(bulk))
-
-
-class _SortRefused:
-    """The library's bulk builder; takes `sort` where it is None and refuses it otherwise."""
-
-    def __init__(self, builder: Any) -> None:
-        self._builder = builder
-
-    def __getattr__(self, name: str) -> Any:
-        add = getattr(self._builder, name)
-
-        def without_sort(*args: Any, sort: Any = None, **kwargs: Any) -> Any:
-            if sort is not None:
-                raise NotImplementedError(
-                    "The sort argument of UpdateOne and ReplaceOne is valid but has not been "
-                    "implemented in mongomock yet"
-                )
-            return add(*args, **kwargs)
-
-        return without_sort
 
 
 class Matches:
@@ -324,6 +303,20 @@ class EngineDatabase:
             self, name=name, _db_store=self._store, codec_options=codec_options
         )
 
+    def create_collection(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Create a collection; also with the option for images, which no library knows."""
+        images = kwargs.pop(IMAGES, None)
+        collection = super().create_collection(name, *args, **kwargs)  # type: ignore[misc]
+        if images is not None:
+            self._store[name].keep_images(images)
+        return collection
+
+    def rename_collection(self, name: str, new_name: str, *args: Any, **kwargs: Any) -> Any:
+        """Give a collection another name; one that it replaces is not dropped for itself."""
+        log = self._store.change_log
+        with nullcontext() if log is None else log.replacing_target():
+            return super().rename_collection(name, new_name, *args, **kwargs)  # type: ignore[misc]
+
 
 class EngineClient:
     """Mixed into a library's `MongoClient`: its databases are the engine's."""
@@ -337,6 +330,15 @@ class EngineClient:
         return self._database_class(
             self, name, _store=self._store[name], codec_options=self._codec_options
         )
+
+    def drop_database(self, name_or_db: Any, *args: Any, **kwargs: Any) -> None:
+        """Drop a database, which is a change of its own after those of its collections."""
+        name = name_or_db if isinstance(name_or_db, str) else name_or_db.name
+        log = self._store.change_log
+        existed = log is not None and name in self._store
+        super().drop_database(name, *args, **kwargs)  # type: ignore[misc]
+        if log is not None and existed:
+            log.dropped_database(name)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from bson import Timestamp
+
+from pytest_replicalag.engines.memory.change_log import ChangeLog
+from pytest_replicalag.engines.memory.change_streams import ChangeStream
 from pytest_replicalag.engines.memory.collections import Matches, engine_classes
 from pytest_replicalag.engines.memory.journal import Journal, resting_journal
 from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.past import PastServer
 from pytest_replicalag.engines.memory.store import ServerHistory, store_classes
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
+from pytest_replicalag.replicaset.optime import EPOCH_SECONDS
 
 __all__ = ["Blocked", "MemoryEngine", "Past", "Transaction"]
 
@@ -66,6 +71,38 @@ class MemoryEngine:
         if store._ttl_indexes:
             store._remove_expired_documents()
         return bool(store.versions.newest > position or store.incarnations.newest > position)
+
+    # -- change streams --------------------------------------------------------------------
+
+    @property
+    def change_log(self) -> ChangeLog | None:
+        """Where changes are kept; None until somebody needs them."""
+        return self.server.change_log
+
+    def keep_changes(self) -> ChangeLog:
+        """Keep changes from now on, for change streams."""
+        return self.server.keep_changes()
+
+    def watch(
+        self,
+        database: str | None,
+        collection: str | None,
+        stage: Mapping[str, Any],
+        pipeline: Sequence[Mapping[str, Any]],
+        position: int | None = None,
+    ) -> ChangeStream:
+        """Open a change stream; see `ChangeStream`."""
+        return ChangeStream(self, database, collection, stage, pipeline, position)
+
+    def timestamp(self, position: int) -> Timestamp:
+        """The cluster time of a position; of one to come, with the newest entry's second."""
+        journal = self.server.journal
+        if journal is None:
+            return Timestamp(EPOCH_SECONDS, position)
+        oplog = journal.replica_set.oplog
+        if position <= oplog.last:
+            return oplog.timestamp(position)
+        return Timestamp(oplog.timestamp(oplog.last).time, position)
 
     # -- transactions ----------------------------------------------------------------------
 

@@ -66,6 +66,21 @@ class Library:
         """What it keys documents by whose `_id` is a document."""
         return self._module("helpers").hashdict
 
+    def run_stages(self, documents: list[Any], database: Any, pipeline: list[Any]) -> list[Any]:
+        """Run aggregation stages on documents that are in no collection.
+
+        Args:
+            documents: The documents; they may be changed.
+            database: A database of the library.
+            pipeline: The stages.
+
+        Raises:
+            NotImplementedError: The library does not have a stage.
+        """
+        if self.name == "mongomock":
+            pipeline = [_in_older_words(stage) for stage in pipeline]
+        return list(self.aggregate.process_pipeline(documents, database, pipeline, None))
+
     def refuse_session(self, session: object) -> None:
         """Raise what the library raises for a session, unless it was told to ignore sessions.
 
@@ -84,6 +99,17 @@ class Library:
         """Whether its bulk operations take the `sort` that pymongo 4.11 and newer hand over."""
         builder = self._module("collection").BulkOperationBuilder
         return "sort" in inspect.signature(builder.add_update).parameters
+
+
+def _in_older_words(stage: dict[str, Any]) -> dict[str, Any]:
+    """A stage that mongomock lacks, as the older stage that it is short for."""
+    if "$replaceWith" in stage:
+        return {"$replaceRoot": {"newRoot": stage["$replaceWith"]}}
+    if "$unset" in stage:
+        fields = stage["$unset"]
+        names = [fields] if isinstance(fields, str) else fields
+        return {"$project": dict.fromkeys(names, 0)}
+    return stage
 
 
 @cache

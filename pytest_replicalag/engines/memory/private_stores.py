@@ -97,7 +97,7 @@ class PrivateCollection(CollectionHistory):
         if not others:
             return False
         both = self._server.classes.collection(self.name)
-        both.begin_history(self._server)
+        both.begin_history(self._server, self.database)
         both._documents = OrderedDict({key: document, **others})
         both.indexes = self.indexes
         collection = client.get_database(self.database).collection(self.name, None)
@@ -194,8 +194,8 @@ class PrivateServer(ServerHistory):
         database = self._databases.get(name)
         if database is None:
             database = self._databases[name] = self.classes.database()
-            database.name, database.live = name, self.live[name]
-            database.begin_history(self)
+            database.live = self.live[name]
+            database.begin_history(self, name)
         return database
 
     def open(self, database: PrivateDatabase, name: str) -> Any:
@@ -205,7 +205,7 @@ class PrivateServer(ServerHistory):
             OperationFailure: Error 246: it is younger than the snapshot.
         """
         store = self.classes.collection(name)
-        store.begin_history(self)
+        store.begin_history(self, database.name)
         store.database, store.live_database = database.name, database.live
         store.outdated = set()
         transaction = self.transaction()

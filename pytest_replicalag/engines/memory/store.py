@@ -7,59 +7,43 @@ undisturbed, and an update that changes nothing, or is undone by mongomock, leav
 
 from __future__ import annotations
 
+import uuid
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
+from bson import Binary
+from bson.binary import UUID_SUBTYPE
+
+from pytest_replicalag.engines.memory.change_log import IMAGES, ChangeLog
+from pytest_replicalag.engines.memory.contents import (
+    INCARNATION,
+    METADATA,
+    Incarnation,
+    Metadata,
+    Record,
+)
+from pytest_replicalag.engines.memory.database_history import DatabaseHistory
 from pytest_replicalag.engines.memory.documents import copy_document, is_same
 from pytest_replicalag.engines.memory.journal import Journal, resting_journal
 from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
 
-__all__ = ["INCARNATION", "METADATA", "Incarnation", "Metadata", "Record", "StoreClasses"]
-
-METADATA: Final = object()
-"""The key, among a collection's documents, under which its indexes and options have versions."""
-
-INCARNATION: Final = object()
-"""The key under which the contents that a drop replaced are kept."""
-
-
-class Record(NamedTuple):
-    """A document and its place in natural order.
-
-    A `NamedTuple`, for one is made for each document that is replaced.
-
-    Attributes:
-        number: Grows with each insert, as a storage engine's record id does.
-        document: Never changed while a journal is attached.
-    """
-
-    number: int
-    document: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a collection has besides documents."""
-
-    indexes: dict[str, Any] = field(default_factory=dict)
-    is_force_created: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Incarnation:
-    """The contents of a collection that was dropped, with their own history."""
-
-    documents: dict[Hashable, Any]
-    numbers: dict[Hashable, int]
-    versions: VersionedMap
-    metadata: Metadata
+__all__ = [
+    "INCARNATION",
+    "METADATA",
+    "CollectionHistory",
+    "DatabaseHistory",
+    "Incarnation",
+    "Metadata",
+    "Record",
+    "ServerHistory",
+    "StoreClasses",
+]
 
 
 class CollectionHistory:
@@ -70,17 +54,22 @@ class CollectionHistory:
         versions: The recent past of its documents, and of its metadata under `METADATA`.
         incarnations: The contents that drops replaced, under `INCARNATION`.
         came_after: The newest position before it was created; -1 if every member has it.
+        database_name: The name of its database.
+        is_noted: Whether the change log knows that it exists.
     """
 
     _documents: OrderedDict[Hashable, Any]
     indexes: dict[str, Any]
     name: str
+    is_noted: bool = False
     _ttl_indexes: dict[str, Any]
     _is_force_created: bool
+    _uuid: Any = None
 
-    def begin_history(self, server: ServerHistory) -> None:
+    def begin_history(self, server: ServerHistory, database_name: str) -> None:
         """Start with the documents there are; they are old data that every member has."""
         self._server = server
+        self.database_name = database_name
         self._batch: dict[Hashable, Any] | None = None
         self.numbers: dict[Hashable, int] = {
             key: number for number, key in enumerate(self._documents)
@@ -112,10 +101,27 @@ class CollectionHistory:
         return self._server.journal
 
     @property
+    def change_log(self) -> ChangeLog | None:
+        """Where changes are kept, if a change stream needs them."""
+        return self._server.change_log
+
+    @property
     def metadata(self) -> Metadata:
         """Indexes and options as they are now; the copy does not change with them."""
         options = getattr(self, "options", {})
         return Metadata(dict(self.indexes), self._is_force_created, dict(options))
+
+    @property
+    def uuid(self) -> Any:
+        """Its UUID, which it keeps until it is dropped; the same in each run."""
+        if self._uuid is None:
+            self._uuid = self._server.next_uuid()
+        return self._uuid
+
+    @property
+    def keeps_images(self) -> bool:
+        """Whether a server would keep the documents before and after an update."""
+        return bool(getattr(self, "options", {}).get(IMAGES, {}).get("enabled"))
 
     # -- what mongomock calls --------------------------------------------------------------
 
@@ -160,12 +166,18 @@ class CollectionHistory:
 
     def drop(self) -> None:
         """Empty the collection. What it held is set aside whole, so this does not cost its size."""
-        journal = self._server.journal
-        is_created = self.is_created  # type: ignore[attr-defined]
+        journal, log = self._server.journal, self._server.change_log
+        is_created = bool(self.is_created)  # type: ignore[attr-defined]
         if journal is not None and is_created:
-            held = Incarnation(self._documents, self.numbers, self.versions, self.metadata)
+            held = Incarnation(
+                self._documents, self.numbers, self.versions, self.metadata, self._uuid
+            )
             journal.replaced(self.incarnations, INCARNATION, held)
+        if journal is not None and log is not None:
+            log.dropped(self, journal, is_logged=is_created)
         super().drop()  # type: ignore[misc]
+        self._uuid = None
+        getattr(self, "options", {}).pop(IMAGES, None)
         if is_created:  # one that deletes have emptied keeps its past
             self.numbers = {}
             self.versions = VersionedMap()
@@ -173,8 +185,20 @@ class CollectionHistory:
 
     def create(self, **options: Any) -> None:
         """Create the collection explicitly."""
+        images = options.pop(IMAGES, None)
         with self.changing_metadata():
             super().create(**options)  # type: ignore[misc]
+            if images is not None:
+                self.keep_images(images)
+
+    def keep_images(self, images: Any) -> None:
+        """Set the option that lets change streams show documents before and after an update.
+
+        Args:
+            images: Its value, `{"enabled": …}`. No library has it, so it is kept here.
+        """
+        with self.changing_metadata():
+            self.options = {**getattr(self, "options", {}), IMAGES: images}
 
     def create_index(self, name: str, index: dict[str, Any]) -> None:
         """Add an index."""
@@ -215,9 +239,11 @@ class CollectionHistory:
         try:
             yield
         finally:
-            journal = self._server.journal
+            journal, log = self._server.journal, self._server.change_log
             if journal is not None and self.metadata != before:
                 journal.replaced(self.versions, METADATA, before)
+                if log is not None:
+                    log.changed_metadata(self, before)
 
     def begin_write(self) -> bool:
         """Note what is replaced from now on; nothing is logged before `end_write`.
@@ -255,59 +281,12 @@ class CollectionHistory:
         return own
 
     def _log(self, key: Hashable, replaced: Any) -> None:
-        journal = self._server.journal
-        if journal is not None:
-            journal.replaced(self.versions, key, replaced)
-
-
-class DatabaseHistory:
-    """Mixed into a library's `DatabaseStore`.
-
-    Attributes:
-        names: Which collection had a name before a rename.
-    """
-
-    _collections: dict[str, Any]
-
-    def begin_history(self, server: ServerHistory) -> None:
-        """Start with the collections there are."""
-        self._server = server
-        self.names = VersionedMap()
-        for collection in self._collections.values():
-            collection.__class__ = server.classes.collection
-            collection.begin_history(server)
-
-    def has(self, name: str) -> bool:
-        """Whether a collection exists; a look at it does not make it."""
-        collection = self._collections.get(name)
-        return collection is not None and collection.exists
-
-    def forget_history(self) -> None:
-        """The past is over: every member has everything."""
-        self.names = VersionedMap()
-        for collection in self._collections.values():
-            collection.forget_history()
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return self._collections[name]
-        except KeyError:
-            collection = self._server.classes.collection(name)
-            collection.begin_history(self._server)
-            self._collections[name] = collection
-            return collection
-
-    def rename(self, name: str, new_name: str) -> None:
-        """Give a collection another name."""
-        collection = self[name]
-        replaced = self._collections.get(new_name, ABSENT)
-        journal = self._server.journal
-        if journal is not None:
-            journal.replaced(self.names, name, collection)
-            journal.also_replaced(self.names, new_name, replaced)
-        del self._collections[name]
-        collection.name = new_name
-        self._collections[new_name] = collection
+        server = self._server
+        if server.journal is not None:
+            server.journal.replaced(self.versions, key, replaced)
+            if server.change_log is not None:
+                before = replaced if replaced is ABSENT else replaced.document
+                server.change_log.wrote(self, key, before)
 
 
 class ServerHistory:
@@ -319,30 +298,34 @@ class ServerHistory:
         expires: Whether a collection has, or had, a TTL index.
         transactions: The open ones.
         had_transactions: Whether there may be one.
+        change_log: Where changes are kept for change streams; None until there is one.
     """
 
     _databases: dict[str, Any]
     classes: StoreClasses
     expires: bool = False
     had_transactions: bool = False
+    _uuids: int = 0
 
     def begin_history(self) -> None:
         """Start with the databases there are."""
         self.journal: Journal | None = None
         self.transactions: WeakSet[Any] = WeakSet()
         self._resting: Journal | None = None
-        for database in self._databases.values():
+        self.change_log: ChangeLog | None = None
+        for name, database in self._databases.items():
             database.__class__ = self.classes.database
-            database.begin_history(self)
+            database.begin_history(self, name)
 
     def attach(self, journal: Journal | None) -> None:
         """Let `journal` log writes from now on; what another one logged is over.
 
-        Open transactions live on. They need a journal also while no simulation runs.
+        Open transactions live on. They, and change streams, need a journal also while no
+        simulation runs.
         """
         if self.had_transactions:
             self.had_transactions = bool(self.transactions)
-        if journal is None and self.had_transactions:
+        if journal is None and (self.had_transactions or self.change_log is not None):
             journal = self._resting = self._resting or resting_journal()
             if journal is self.journal:
                 return
@@ -353,6 +336,22 @@ class ServerHistory:
         for database in self._databases.values():
             database.forget_history()
         self.journal = journal
+        if self.change_log is not None:
+            self.change_log.begin_epoch()
+
+    def keep_changes(self) -> ChangeLog:
+        """Keep changes from now on."""
+        if self.change_log is None:
+            self.change_log = ChangeLog(self)
+            if self.journal is None:
+                self.attach(None)
+            self.change_log.begin()
+        return self.change_log
+
+    def next_uuid(self) -> Binary:
+        """A UUID for a collection; the same ones in each run."""
+        self._uuids += 1
+        return Binary(uuid.UUID(int=self._uuids, version=4).bytes, UUID_SUBTYPE)
 
     def expire(self) -> None:
         """Remove what has expired, as the TTL monitor of a primary does, in all collections."""
@@ -365,7 +364,7 @@ class ServerHistory:
             return self._databases[name]
         except KeyError:
             database = self._databases[name] = self.classes.database()
-            database.begin_history(self)
+            database.begin_history(self, name)
             return database
 
 
