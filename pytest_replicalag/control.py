@@ -84,6 +84,16 @@ class ReplicaLag:
         """A client of the simulated set; see `pytest_replicalag.wrap`."""
         return wrap(client)
 
+    @property
+    def uri(self) -> str:
+        """The connection string of the simulated set, for any MongoDB driver.
+
+        It names an endpoint on 127.0.0.1 for each member; they are started on first use.
+        """
+        from pytest_replicalag.endpoints import endpoints
+
+        return endpoints.uri
+
     # -- time ------------------------------------------------------------------------------
 
     def now(self) -> Duration:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_replicalag.running import TestRun
     from pytest_replicalag.settings import Settings
 
-__all__ = ["check_markers", "control_of"]
+__all__ = ["check_markers", "control_of", "uri_of"]
 
 _REFUSAL = "replica_lag_refusal"
 _WIDTH_WITHOUT_TERMINAL = 80
@@ -254,6 +254,22 @@ def control_of(item: pytest.Item) -> ReplicaLag:
             settings = replace(item.config.stash[_state_key].settings, lags=())
         run = TestRun(settings, item.nodeid)
     return run.control
+
+
+def uri_of(config: pytest.Config) -> str:
+    """The connection string of the endpoints, which show the run's own settings."""
+    from pytest_replicalag.endpoints import endpoints
+    from pytest_replicalag.simulation import governor
+
+    governor.resting_settings = config.stash[_state_key].settings
+    return endpoints.uri
+
+
+def pytest_unconfigure() -> None:
+    """Stop the endpoints, if anything has started them."""
+    endpoints = sys.modules.get("pytest_replicalag.endpoints")
+    if endpoints is not None:
+        endpoints.endpoints.stop()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -97,3 +97,14 @@ def replica_lag(request: pytest.FixtureRequest) -> ReplicaLag:
     """
     control: ReplicaLag = _use_hooks(request.config).control_of(request.node)
     return control
+
+
+@pytest.fixture(scope="session")
+def replica_lag_uri(request: pytest.FixtureRequest) -> str:
+    """The connection string of the simulated replica set, for any MongoDB driver.
+
+    Its endpoints are started on first use and stopped at the end of the run. Their data stay from
+    test to test, as a server's do; each test starts with members that have caught up.
+    """
+    uri: str = _use_hooks(request.config).uri_of(request.config)
+    return uri

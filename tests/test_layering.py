@@ -15,7 +15,7 @@ LAYERS = (
     ("hooks",),
     ("running",),
     ("control", "sleeping"),
-    ("clients",),
+    ("clients", "endpoints"),
     ("simulation",),
     ("fronts",),
     ("engines",),

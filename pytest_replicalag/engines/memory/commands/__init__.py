@@ -1,0 +1,26 @@
+"""MongoDB's commands, executed on the library: documents in, documents out.
+
+No sockets, no members and no concerns here: a command runs on the client it is given, which shows
+the primary's data, an earlier position's or a transaction's.
+
+- `fields.py`: which fields each command may have, and what becomes of each;
+- `reads.py`, `writes.py`, `catalog.py`: the commands;
+- `describe.py`: which driver method a command stands for;
+- `errors.py`: the library's exceptions as a server's errors.
+"""
+
+from pytest_replicalag.engines.memory.commands.catalog import catalog
+from pytest_replicalag.engines.memory.commands.describe import describe
+from pytest_replicalag.engines.memory.commands.fields import COMMANDS, CommandFields, check_fields
+from pytest_replicalag.engines.memory.commands.reads import read
+from pytest_replicalag.engines.memory.commands.writes import write
+
+__all__ = [
+    "COMMANDS",
+    "CommandFields",
+    "catalog",
+    "check_fields",
+    "describe",
+    "read",
+    "write",
+]

@@ -1,0 +1,443 @@
+"""Commands on databases, collections and indexes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from bson import Binary, Int64, encode
+from bson.binary import UUID_SUBTYPE
+
+from pytest_replicalag.engines.memory.commands.errors import server_errors
+from pytest_replicalag.engines.memory.commands.values import for_filter
+from pytest_replicalag.engines.memory.commands.writes import collection_of, ensure_created
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["catalog"]
+
+_INDEX_SIZE: Final = 4096
+
+
+def catalog(name: str, command: Mapping[str, Any], client: Any) -> Any:
+    """Run a command on databases, collections or indexes.
+
+    Args:
+        name: The command's name.
+        command: The command.
+        client: The library's client with the data.
+
+    Returns:
+        A list of documents for `listCollections` and `listIndexes`, else the reply's fields.
+
+    Raises:
+        OperationFailure: It failed.
+    """
+    return _COMMANDS[name](command, client)
+
+
+# -- collections ---------------------------------------------------------------------------------
+
+
+def _create(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    name = _checked_name(command["$db"], command["create"])
+    collection = collection_of(client, command["$db"], name)
+    if collection._store.is_created:
+        raise operation_failure(
+            48,
+            "NamespaceExists",
+            f"Collection {command['$db']}.{name} already exists.",
+        )
+    options = {
+        key: command[key]
+        for key in ("validator", "validationLevel", "validationAction")
+        if key in command
+    }
+    with server_errors(collection):
+        collection._store.create(**options)
+    return {}
+
+
+def _checked_name(database: str, name: Any) -> str:
+    if not isinstance(name, str):
+        raise operation_failure(
+            73, "InvalidNamespace", f"collection name has invalid type {type(name).__name__}"
+        )
+    if not name or "$" in name or name.startswith(".") or "\0" in name:
+        raise operation_failure(
+            73, "InvalidNamespace", f"Invalid namespace specified '{database}.{name}'"
+        )
+    return name
+
+
+def _drop(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    collection = collection_of(client, command["$db"], command["drop"])
+    if not collection._store.is_created:
+        raise operation_failure(26, "NamespaceNotFound", "ns not found")
+    indexes = len(collection._store.indexes) + 1
+    with server_errors(collection):
+        collection.database.drop_collection(command["drop"])
+    return {"nIndexesWas": indexes, "ns": f"{command['$db']}.{command['drop']}"}
+
+
+def _drop_database(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    name = command["$db"]
+    if name not in client.list_database_names():
+        return {}
+    client.drop_database(name)
+    return {"dropped": name}
+
+
+def _rename(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    database, _, name = str(command["renameCollection"]).partition(".")
+    to_database, _, to = str(command["to"]).partition(".")
+    if database != to_database:
+        raise operation_failure(
+            115,
+            "CommandNotSupported",
+            "renaming a collection into another database is not supported by the memory engine",
+        )
+    if name == to:
+        raise operation_failure(20, "IllegalOperation", "Can't rename a collection to itself")
+    collection = collection_of(client, database, name)
+    if not collection._store.is_created:
+        raise operation_failure(
+            26, "NamespaceNotFound", f"Source collection {database}.{name} does not exist"
+        )
+    target = collection_of(client, database, to)
+    if target._store.is_created and not command.get("dropTarget"):
+        raise operation_failure(48, "NamespaceExists", "target namespace exists")
+    with server_errors(collection):
+        collection.database.rename_collection(
+            name, to, **({"dropTarget": True} if command.get("dropTarget") else {})
+        )
+    return {}
+
+
+def _coll_mod(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    collection = collection_of(client, command["$db"], command["collMod"])
+    if not collection._store.is_created:
+        raise operation_failure(26, "NamespaceNotFound", "ns does not exist")
+    options = {
+        key: command[key]
+        for key in ("validator", "validationLevel", "validationAction")
+        if key in command
+    }
+    with server_errors(collection), collection._store.changing_metadata():
+        collection.database.command({"collMod": command["collMod"], **options})
+    return {}
+
+
+def _list_collections(command: Mapping[str, Any], client: Any) -> list[Any]:
+    database = client.get_database(command["$db"])
+    names_only = bool(command.get("nameOnly"))
+    documents = []
+    for name in database._store.list_created_collection_names():
+        document: dict[str, Any] = {"name": name, "type": "collection"}
+        if not names_only:
+            store = database._store[name]
+            document |= {
+                "options": dict(getattr(store, "options", {})),
+                "info": {"readOnly": False, "uuid": _uuid(command["$db"], name)},
+                "idIndex": {"v": 2, "key": {"_id": 1}, "name": "_id_"},
+            }
+        documents.append(document)
+    return _filtered(client, documents, command.get("filter"))
+
+
+def _uuid(database: str, name: str) -> Binary:
+    key = uuid.uuid5(uuid.NAMESPACE_URL, f"{database}.{name}")
+    return Binary(key.bytes, UUID_SUBTYPE)
+
+
+def _filtered(client: Any, documents: list[Any], filter: Any) -> list[Any]:
+    """The documents that match, by the library's own matching."""
+    if not filter:
+        return documents
+    matching = client.get_database("").collection("", client._codec_options)._applies
+    filter = for_filter(filter)
+    with server_errors():
+        return [document for document in documents if matching(filter, document)]
+
+
+def _list_databases(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    documents: list[Any] = []
+    for name in client.list_database_names():
+        size = sum(_size(store) for store in _stores(client, name))
+        documents.append({"name": name, "sizeOnDisk": Int64(size), "empty": False})
+    documents = _filtered(client, documents, command.get("filter"))
+    if command.get("nameOnly"):
+        return {"databases": [{"name": document["name"]} for document in documents]}
+    total = sum(document["sizeOnDisk"] for document in documents)
+    return {
+        "databases": documents,
+        "totalSize": Int64(total),
+        "totalSizeMb": Int64(total // 1024 // 1024),
+    }
+
+
+# -- indexes -------------------------------------------------------------------------------------
+
+
+def _create_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    name = _checked_name(command["$db"], command["createIndexes"])
+    collection = collection_of(client, command["$db"], name)
+    specifications = command["indexes"]
+    if not specifications:
+        raise operation_failure(2, "BadValue", "Must specify at least one index to create")
+    for specification in specifications:
+        _check_index(specification)
+    was_created = bool(collection._store.is_created)
+    ensure_created(collection)
+    before = len(collection._store.indexes) + 1
+    for specification in specifications:
+        _create_index(collection, specification)
+    after = len(collection._store.indexes) + 1
+    reply: dict[str, Any] = {"numIndexesBefore": before, "numIndexesAfter": after}
+    if after == before:
+        return {**reply, "note": "all indexes already exist"}
+    return {
+        **reply,
+        "createdCollectionAutomatically": not was_created,
+        "commitQuorum": "votingMembers",
+    }
+
+
+def _check_index(specification: Mapping[str, Any]) -> None:
+    if not specification.get("key"):
+        raise operation_failure(
+            67,
+            "CannotCreateIndex",
+            f"Error in specification {dict(specification)} :: caused by "
+            ":: Index keys cannot be empty.",
+        )
+    if not specification.get("name"):
+        raise operation_failure(
+            9,
+            "FailedToParse",
+            f"Error in specification {dict(specification)} :: caused by :: The 'name' field is a "
+            "required property of an index specification",
+        )
+    for key, order in specification["key"].items():
+        if isinstance(order, str) and order not in ("text", "2dsphere", "2d", "hashed"):
+            raise operation_failure(
+                67,
+                "CannotCreateIndex",
+                f'Error in specification {{ {key}: "{order}" }} :: caused by :: Unknown index '
+                f"plugin '{order}'",
+            )
+    known = {"key", "name", "unique", "sparse", "expireAfterSeconds", "partialFilterExpression"}
+    known |= {"background", "v", "hidden", "weights", "default_language", "language_override"}
+    known |= {"textIndexVersion", "2dsphereIndexVersion", "collation", "wildcardProjection"}
+    known |= {"min", "max", "bits", "storageEngine", "dropDups", "ns", "prepareUnique"}
+    for field in specification:
+        if field not in known:
+            raise operation_failure(
+                197,
+                "InvalidIndexSpecificationOption",
+                f"Error in specification {dict(specification)} :: caused by :: The field "
+                f"'{field}' is not valid for an index specification. Specification: "
+                f"{dict(specification)}",
+            )
+
+
+def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
+    key = specification["key"]
+    if list(key) == ["_id"]:
+        return
+    options = {
+        name: specification[name]
+        for name in ("unique", "sparse", "expireAfterSeconds", "partialFilterExpression")
+        if specification.get(name) is not None
+    }
+    _check_conflict(collection, specification, options)
+    with server_errors(collection):
+        collection.create_index(list(key.items()), name=specification["name"], **options)
+
+
+def _check_conflict(
+    collection: Any, specification: Mapping[str, Any], options: Mapping[str, Any]
+) -> None:
+    """Refuse an index whose name or keys another one has.
+
+    Raises:
+        OperationFailure: Error 85 or 86.
+    """
+    keys = [(key, order) for key, order in specification["key"].items()]
+    for name, index in collection._store.indexes.items():
+        has_same_name, has_same_keys = name == specification["name"], list(index["key"]) == keys
+        others = {key: value for key, value in index.items() if key != "key"}
+        if has_same_keys and not has_same_name and others == options:
+            raise operation_failure(
+                85,
+                "IndexOptionsConflict",
+                f"Index already exists with a different name: {name}",
+            )
+        if has_same_name and not (has_same_keys and others == options):
+            raise operation_failure(
+                86,
+                "IndexKeySpecsConflict",
+                "An existing index has the same name as the requested index. When index names are "
+                "not specified, they are auto generated and can cause conflicts. Please refer to "
+                f"our documentation. Requested index: {dict(specification)}, existing index: "
+                f"{ {'v': 2, 'key': dict(index['key']), 'name': name, **others} }",
+            )
+
+
+def _drop_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    collection = collection_of(client, command["$db"], command["dropIndexes"])
+    store = collection._store
+    if not store.is_created:
+        raise operation_failure(
+            26, "NamespaceNotFound", f"ns not found {command['$db']}.{command['dropIndexes']}"
+        )
+    before = len(store.indexes) + 1
+    wanted = command.get("index")
+    if wanted == "*":
+        collection.drop_indexes()
+        return {"nIndexesWas": before, "msg": "non-_id indexes dropped for collection"}
+    for one in wanted if isinstance(wanted, list) else [wanted]:
+        _drop_index(collection, one)
+    return {"nIndexesWas": before}
+
+
+def _drop_index(collection: Any, wanted: Any) -> None:
+    indexes = collection._store.indexes
+    if isinstance(wanted, Mapping):
+        keys = list(wanted.items())
+        found = [name for name, index in indexes.items() if list(index["key"]) == keys]
+        if not found:
+            raise operation_failure(
+                27, "IndexNotFound", f"can't find index with key: {dict(wanted)}"
+            )
+        wanted = found[0]
+    if wanted == "_id_":
+        raise operation_failure(72, "InvalidOptions", "cannot drop _id index")
+    if wanted not in indexes:
+        raise operation_failure(27, "IndexNotFound", f"index not found with name [{wanted}]")
+    collection.drop_index(wanted)
+
+
+def _list_indexes(command: Mapping[str, Any], client: Any) -> list[Any]:
+    name = command["listIndexes"]
+    collection = collection_of(client, command["$db"], name)
+    if not collection._store.is_created:
+        raise operation_failure(
+            26, "NamespaceNotFound", f"ns does not exist: {command['$db']}.{name}"
+        )
+    documents = [{"v": 2, "key": {"_id": 1}, "name": "_id_"}]
+    for index_name, index in collection._store.indexes.items():
+        options = {key: value for key, value in index.items() if key != "key"}
+        documents.append({"v": 2, "key": dict(index["key"]), "name": index_name, **options})
+    return documents
+
+
+# -- sizes ---------------------------------------------------------------------------------------
+
+
+def _stores(client: Any, database: str) -> list[Any]:
+    stores = client.get_database(database)._store
+    return [stores[name] for name in stores.list_created_collection_names()]
+
+
+def _size(store: Any) -> int:
+    return sum(len(encode(document)) for document in store.documents)
+
+
+def _coll_stats(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    name = command.get("collStats", command.get("collstats"))
+    store = collection_of(client, command["$db"], name)._store
+    count, scale = len(store), command.get("scale") or 1
+    size = _size(store)
+    indexes = ["_id_", *store.indexes] if store.is_created else []
+    return {
+        "ns": f"{command['$db']}.{name}",
+        "size": int(size // scale),
+        "count": count,
+        **({"avgObjSize": size // count} if count else {}),
+        "numOrphanDocs": 0,
+        "storageSize": int(size // scale),
+        "freeStorageSize": 0,
+        "capped": False,
+        "nindexes": len(indexes),
+        "indexDetails": {},
+        "indexBuilds": [],
+        "totalIndexSize": int(_INDEX_SIZE * len(indexes) // scale),
+        "totalSize": int((size + _INDEX_SIZE * len(indexes)) // scale),
+        "indexSizes": {index: int(_INDEX_SIZE // scale) for index in indexes},
+        "scaleFactor": scale,
+    }
+
+
+def _db_stats(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    stores, scale = _stores(client, command["$db"]), command.get("scale") or 1
+    objects, size = sum(map(len, stores)), sum(map(_size, stores))
+    indexes = sum(len(store.indexes) + 1 for store in stores)
+    return {
+        "db": command["$db"],
+        "collections": len(stores),
+        "views": 0,
+        "objects": objects,
+        "avgObjSize": size / objects if objects else 0,
+        "dataSize": size / scale,
+        "storageSize": size / scale,
+        "indexes": indexes,
+        "indexSize": _INDEX_SIZE * indexes / scale,
+        "totalSize": (size + _INDEX_SIZE * indexes) / scale,
+        "scaleFactor": scale,
+    }
+
+
+def _data_size(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    database, _, name = str(command["dataSize"]).partition(".")
+    store = collection_of(client, database, name)._store
+    return {"estimate": False, "size": _size(store), "numObjects": len(store), "millis": 0}
+
+
+def _validate(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    name = command["validate"]
+    store = collection_of(client, command["$db"], name)._store
+    if not store.is_created:
+        raise operation_failure(
+            26,
+            "NamespaceNotFound",
+            f"Collection '{command['$db']}.{name}' does not exist to validate.",
+        )
+    indexes = ["_id_", *store.indexes]
+    return {
+        "ns": f"{command['$db']}.{name}",
+        "uuid": _uuid(command["$db"], name),
+        "nInvalidDocuments": 0,
+        "nNonCompliantDocuments": 0,
+        "nrecords": len(store),
+        "nIndexes": len(indexes),
+        "keysPerIndex": dict.fromkeys(indexes, len(store)),
+        "indexDetails": {index: {"valid": True} for index in indexes},
+        "valid": True,
+        "repaired": False,
+        "warnings": [],
+        "errors": [],
+        "extraIndexEntries": [],
+        "missingIndexEntries": [],
+        "corruptRecords": [],
+    }
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Mapping[str, Any], Any], Any]]] = {
+    "create": _create,
+    "drop": _drop,
+    "dropDatabase": _drop_database,
+    "renameCollection": _rename,
+    "collMod": _coll_mod,
+    "createIndexes": _create_indexes,
+    "dropIndexes": _drop_indexes,
+    "listCollections": _list_collections,
+    "listDatabases": _list_databases,
+    "listIndexes": _list_indexes,
+    "collStats": _coll_stats,
+    "collstats": _coll_stats,
+    "dbStats": _db_stats,
+    "dbstats": _db_stats,
+    "dataSize": _data_size,
+    "validate": _validate,
+}

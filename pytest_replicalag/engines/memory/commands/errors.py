@@ -1,0 +1,176 @@
+"""The library's exceptions as the errors of a server: codes, names and messages.
+
+mongomock raises many errors without a code, and Python's own ones. What means the same as an error
+of the server becomes that; what else it cannot do becomes `CommandNotSupported`, which names it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from bson import Binary, Decimal128, ObjectId, Regex, Timestamp
+from bson.errors import BSONError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["not_supported", "server_errors", "shown"]
+
+_SEE: Final = "see “Commands and features” in the documentation of pytest-replicalag"
+
+_CODES: Final = (
+    (r"the \(immutable\) field '_id'", 66, "ImmutableField"),
+    (r"would modify the immutable field '_id'", 66, "ImmutableField"),
+    (r"failed validation", 121, "DocumentValidationFailure"),
+    (r"Cannot create field|non-object|non-array type|must be an array", 28, "PathNotViable"),
+    (r"Path collision", 31249, "Location31249"),
+    (r"mix including and excluding|Cannot do (ex|in)clusion", 31254, "Location31254"),
+    (r"No array filter found|array filter", 9, "FailedToParse"),
+    (
+        r"\$pop expects|Unrecognized clause|Invalid modifier|not allowed to be used",
+        9,
+        "FailedToParse",
+    ),
+    (r"already exists with different options", 85, "IndexOptionsConflict"),
+    (r"index not found", 27, "IndexNotFound"),
+    (r"needs an array|needs a number|must be a|must be an|unknown operator", 2, "BadValue"),
+)
+"""Texts of the library, and the server's code for each."""
+
+
+def not_supported(what: str) -> OperationFailure:
+    """Error 115: something that MongoDB has and the engine has not.
+
+    Args:
+        what: The feature, as the subject of a sentence.
+    """
+    message = f"{what} is not supported by the memory engine; {_SEE}"
+    return operation_failure(115, "CommandNotSupported", message)
+
+
+@contextmanager
+def server_errors(collection: Any = None) -> Iterator[None]:
+    """Let what the library raises inside come out as a server's error.
+
+    Args:
+        collection: The collection that is written, for errors that name it.
+    """
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise _duplicate_key(error, collection) from None
+    except OperationFailure as error:
+        raise _with_code(error) from None
+    except NotImplementedError as error:
+        raise not_supported(_sentence(error)) from None
+    except (PyMongoError, BSONError, ValueError) as error:
+        raise operation_failure(*_code_of(str(error), 2, "BadValue"), str(error)) from None
+    except RecursionError:
+        raise operation_failure(15, "Overflow", "the document is nested too deep") from None
+    except (TypeError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
+        what = f"this operation ({type(error).__name__} inside the library: {error})"
+        raise not_supported(what) from None
+
+
+def _sentence(error: Exception) -> str:
+    text = re.sub(r"\s*(is not|but has not been) (currently )?implemented.*", "", str(error))
+    return text.rstrip(".") or "this operation"
+
+
+def _with_code(error: OperationFailure) -> OperationFailure:
+    """The same error, with what a server's reply has."""
+    details = error.details
+    if isinstance(details, Mapping) and "codeName" in details:
+        return error
+    message = str(error)
+    code, name = _code_of(message, error.code or 2, "BadValue")
+    if error.code is not None:
+        code = error.code
+    return operation_failure(code, name if code != 2 else "BadValue", message)  # noqa: PLR2004
+
+
+def _code_of(message: str, code: int, name: str) -> tuple[int, str]:
+    for pattern, known, known_name in _CODES:
+        if re.search(pattern, message):
+            return known, known_name
+    return code, name
+
+
+def _duplicate_key(error: DuplicateKeyError, collection: Any) -> OperationFailure:
+    """Error 11000 with the message of a server."""
+    if isinstance(error.details, Mapping) and "codeName" in error.details:
+        return error
+    told = error.details or {}
+    pattern = dict(told.get("keyPattern", {"_id": 1}))
+    value = dict(told.get("keyValue", {}))
+    where = "" if collection is None else collection.full_name
+    name = _index_name(collection, pattern)
+    message = (
+        f"E11000 duplicate key error collection: {where} index: {name} dup key: {shown(value)}"
+    )
+    failure = operation_failure(11000, "DuplicateKey", message)
+    failure.details.update({"keyPattern": pattern, "keyValue": value})  # type: ignore[union-attr]
+    return failure
+
+
+def _index_name(collection: Any, pattern: Mapping[str, Any]) -> str:
+    if collection is not None:
+        for name, index in collection._store.indexes.items():
+            if dict(index["key"]) == pattern:
+                return str(name)
+    return (
+        "_".join(f"{field}_{order}" for field, order in pattern.items())
+        if (list(pattern) != ["_id"])
+        else "_id_"
+    )
+
+
+def shown(value: Any) -> str:
+    """A value as a server's message shows it, such as `{ a: 1, b: "x" }`."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{name}: {shown(item)}" for name, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[ {', '.join(map(shown, value))} ]" if value else "[]"
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return f"new Date({round(aware.timestamp() * 1000)})"
+    for kind, text in _TEXTS:
+        if isinstance(value, kind):
+            return str(text(value))
+    return str(value)
+
+
+def _double(value: float) -> str:
+    if math.isnan(value) or math.isinf(value):
+        return f"{value}.0"
+    text = f"{value:.16g}"
+    return text if any(letter in text for letter in ".e") else f"{text}.0"
+
+
+_UUID_SUBTYPE: Final = 4
+
+_TEXTS: Final[tuple[tuple[Any, Any], ...]] = (
+    (type(None), lambda _: "null"),
+    (bool, lambda value: "true" if value else "false"),
+    (float, _double),
+    (str, lambda value: f'"{value}"'),
+    (ObjectId, lambda value: f"ObjectId('{value}')"),
+    (Decimal128, str),
+    (
+        Binary,
+        lambda value: (
+            f'UUID("{value.as_uuid()}")'
+            if value.subtype == _UUID_SUBTYPE
+            else f"BinData({value.subtype}, {value.hex().upper()})"
+        ),
+    ),
+    (bytes, lambda value: f"BinData(0, {value.hex().upper()})"),
+    (Timestamp, lambda value: f"Timestamp({value.time}, {value.inc})"),
+    (Regex, lambda value: f"/{value.pattern}/"),
+)

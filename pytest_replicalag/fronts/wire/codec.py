@@ -1,0 +1,65 @@
+"""Commands and replies as documents: BSON in, BSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bson import CodecOptions, Int64, decode, encode
+from bson.binary import UuidRepresentation
+from bson.codec_options import DatetimeConversion, TypeDecoder, TypeRegistry
+from bson.errors import BSONError
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.engines.memory.commands.values import Long
+from pytest_replicalag.fronts.wire.protocol import Message
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["command_of", "encoded"]
+
+
+class _LongDecoder(TypeDecoder):
+    """64-bit numbers stay such, whatever is added to them."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: Any) -> Any:
+        return Long(value)
+
+
+_OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    document_class=dict,
+    tz_aware=False,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    type_registry=TypeRegistry([_LongDecoder()]),
+)
+"""As stored: what a driver sends comes back as it was."""
+
+
+def command_of(message: Message) -> dict[str, Any]:
+    """A message's command, its document sequences as lists.
+
+    Raises:
+        OperationFailure: It is not valid BSON, or nested too deep.
+    """
+    try:
+        command = decode(message.body, _OPTIONS)
+        for name, documents in message.sequences:
+            command[name] = [decode(document, _OPTIONS) for document in documents]
+    except RecursionError:
+        raise _invalid(15, "Overflow", "BSONObj exceeds maximum nested object depth") from None
+    except (BSONError, ValueError, OverflowError, TypeError) as error:
+        raise _invalid(22, "InvalidBSON", str(error)) from None
+    if not command:
+        raise _invalid(9, "FailedToParse", "the command is empty; its first field is its name")
+    return command
+
+
+def _invalid(code: int, name: str, message: str) -> OperationFailure:
+    return operation_failure(code, name, message)
+
+
+def encoded(reply: Mapping[str, Any]) -> bytes:
+    """A reply's bytes."""
+    return encode(reply, codec_options=_OPTIONS)

@@ -1,0 +1,308 @@
+"""The commands there are, and what each one needs before it runs.
+
+One table names them all; the reference page of commands is made from it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bson import Binary
+from bson.binary import UUID_SUBTYPE
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.engines.memory import commands as data
+from pytest_replicalag.fronts.wire.catalog import Catalog
+from pytest_replicalag.fronts.wire.clients import Clients
+from pytest_replicalag.fronts.wire.connection import Connection
+from pytest_replicalag.fronts.wire.cursors import Cursors
+from pytest_replicalag.fronts.wire.getmore import GetMore
+from pytest_replicalag.fronts.wire.handshake import Handshake
+from pytest_replicalag.fronts.wire.reads import Reads
+from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES, Sessions
+from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.fronts.wire.status import Status
+from pytest_replicalag.fronts.wire.transactions import Transactions
+from pytest_replicalag.fronts.wire.writes import Writes, writes_out
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["Command", "Commands"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command.
+
+    Attributes:
+        run: Answers it; called with the lock held.
+        summary: What it does here, for the reference.
+        admin_only: Whether it runs on the database `admin` only.
+        in_transaction: Whether a transaction may have it.
+        has_fields: Whether the engine knows which fields it may have.
+    """
+
+    run: Callable[[Request], Reply | Awaitable[Reply]]
+    summary: str
+    admin_only: bool = False
+    in_transaction: bool = False
+    has_fields: bool = False
+
+
+_WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions", "ping"})
+
+
+class Commands:
+    """Runs commands.
+
+    Args:
+        simulated_set: The set as its endpoints show it.
+        clients: Who has introduced themselves.
+    """
+
+    def __init__(self, simulated_set: SimulatedSet, clients: Clients) -> None:
+        self._set = simulated_set
+        self._clients = clients
+        self._cursors = Cursors()
+        self._sessions = Sessions()
+        self._connections: set[int] = set()
+        self._handshake = Handshake(simulated_set)
+        self._reads = Reads(simulated_set, self._cursors)
+        self._writes = Writes(simulated_set, self._reads)
+        self._transactions = Transactions(simulated_set, self._writes, self._cursors)
+        simulated_set.when_it_changes(self._sessions.start_anew)
+        status = Status(simulated_set)
+        catalog = Catalog(simulated_set, self._reads)
+        get_more = GetMore(simulated_set, self._cursors, self._reads)
+        self.table: Mapping[str, Command] = {
+            **self._data_commands(catalog, get_more),
+            **self._session_commands(),
+            **self._server_commands(status),
+        }
+
+    # -- the table -------------------------------------------------------------------------------
+
+    def _data_commands(self, catalog: Catalog, get_more: GetMore) -> dict[str, Command]:
+        def read(summary: str, *, in_transaction: bool = True) -> Command:
+            return Command(
+                run=self._reads.read,
+                summary=summary,
+                in_transaction=in_transaction,
+                has_fields=True,
+            )
+
+        def write(summary: str, *, in_transaction: bool = True) -> Command:
+            return Command(
+                run=self._writes.write,
+                summary=summary,
+                in_transaction=in_transaction,
+                has_fields=True,
+            )
+
+        def tell(summary: str, *, admin_only: bool = False) -> Command:
+            return Command(
+                run=catalog.tell, summary=summary, admin_only=admin_only, has_fields=True
+            )
+
+        return {
+            "find": read("Documents that match, on the member that serves the read."),
+            "aggregate": Command(
+                run=self._aggregate,
+                summary="A pipeline; `$out` and `$merge` write on the primary; `$changeStream`.",
+                in_transaction=True,
+                has_fields=True,
+            ),
+            "count": read("How many documents there are.", in_transaction=False),
+            "distinct": read("The distinct values of a field."),
+            "getMore": Command(
+                run=get_more.get_more,
+                summary="The next batch of a cursor, which keeps the data of its optime.",
+                in_transaction=True,
+            ),
+            "killCursors": Command(
+                run=get_more.kill_cursors, summary="Close cursors.", in_transaction=True
+            ),
+            "insert": write("Insert documents."),
+            "update": write("Update or replace documents."),
+            "delete": write("Delete documents."),
+            "findAndModify": write("Update or delete one document and return it."),
+            "findandmodify": write("The same, as older drivers spell it."),
+            "create": write("Create a collection."),
+            "createIndexes": write("Create indexes."),
+            "dropIndexes": write("Drop indexes.", in_transaction=False),
+            "drop": write("Drop a collection.", in_transaction=False),
+            "dropDatabase": write("Drop a database.", in_transaction=False),
+            "renameCollection": Command(
+                run=self._writes.write,
+                summary="Give a collection another name.",
+                admin_only=True,
+                has_fields=True,
+            ),
+            "collMod": write("Change a collection's options.", in_transaction=False),
+            "listCollections": tell("The collections, on the primary."),
+            "listIndexes": tell("The indexes of a collection, on the primary."),
+            "listDatabases": tell("The databases, on the primary.", admin_only=True),
+            "collStats": tell("Sizes and counts of a collection."),
+            "collstats": tell("The same, as older drivers spell it."),
+            "dbStats": tell("Sizes and counts of a database."),
+            "dbstats": tell("The same, as older drivers spell it."),
+            "dataSize": tell("The size of a collection."),
+            "validate": tell("Always valid."),
+        }
+
+    def _session_commands(self) -> dict[str, Command]:
+        return {
+            "startSession": Command(run=self._start_session, summary="Start a logical session."),
+            "endSessions": Command(run=self._end_sessions, summary="End logical sessions."),
+            "killSessions": Command(run=self._end_sessions, summary="The same."),
+            "killAllSessions": Command(run=self._kill_all, summary="End all logical sessions."),
+            "killAllSessionsByPattern": Command(
+                run=self._kill_all, summary="End all logical sessions, whatever the pattern."
+            ),
+            "refreshSessions": Command(
+                run=self._handshake.ping, summary="Nothing: sessions do not expire here."
+            ),
+            "commitTransaction": Command(
+                run=self._transactions.commit,
+                summary="Commit a transaction: one oplog entry.",
+                admin_only=True,
+                in_transaction=True,
+            ),
+            "abortTransaction": Command(
+                run=self._transactions.abort,
+                summary="Abort a transaction; nothing of it stays.",
+                admin_only=True,
+                in_transaction=True,
+            ),
+        }
+
+    def _server_commands(self, status: Status) -> dict[str, Command]:
+        shake = self._handshake
+        hello = Command(run=self._hello, summary="The set as this member shows it.")
+        authenticate = Command(
+            run=shake.refuse_authentication,
+            summary="Refused: there are no users.",
+        )
+        return {
+            "hello": hello,
+            "isMaster": hello,
+            "ismaster": hello,
+            "ping": Command(run=shake.ping, summary="An answer."),
+            "buildInfo": Command(run=shake.build_info, summary="Version and limits."),
+            "buildinfo": Command(run=shake.build_info, summary="The same."),
+            "getParameter": Command(
+                run=shake.get_parameter, summary="A few server parameters.", admin_only=True
+            ),
+            "getCmdLineOpts": Command(
+                run=shake.get_command_line, summary="Set name and port.", admin_only=True
+            ),
+            "hostInfo": Command(run=shake.host_info, summary="The machine.", admin_only=True),
+            "whatsmyuri": Command(run=shake.whats_my_uri, summary="The driver's address."),
+            "connectionStatus": Command(
+                run=shake.connection_status, summary="Nobody is logged in."
+            ),
+            "saslStart": authenticate,
+            "saslContinue": authenticate,
+            "authenticate": authenticate,
+            "logout": Command(run=shake.ping, summary="Nothing: nobody is logged in."),
+            "serverStatus": Command(run=status.server_status, summary="A part of the status."),
+            "replSetGetStatus": Command(
+                run=status.replica_set_status,
+                summary="The members and their optimes.",
+                admin_only=True,
+            ),
+            "replSetGetConfig": Command(
+                run=status.replica_set_config,
+                summary="The set's configuration.",
+                admin_only=True,
+            ),
+        }
+
+    # -- running one -----------------------------------------------------------------------------
+
+    def run(self, request: Request) -> Reply | Awaitable[Reply]:
+        """Run a command.
+
+        Raises:
+            OperationFailure: There is no such command, or it may not run here.
+        """
+        self._connections.add(request.connection.number)
+        command = self.table.get(request.name)
+        if command is None:
+            raise _unknown(request.name)
+        if command.admin_only and request.database != "admin":
+            raise operation_failure(
+                13,
+                "Unauthorized",
+                f"{request.name} may only be run against the admin database.",
+            )
+        if command.has_fields:
+            data.check_fields(request.name, request.command)
+        if "lsid" in request.command and request.name not in _WITHOUT_SESSION:
+            self._enter_session(request)
+        if request.in_transaction:
+            return self._transactions.run(request, command.run, allowed=command.in_transaction)
+        return command.run(request)
+
+    def _enter_session(self, request: Request) -> None:
+        request.session = session = self._sessions.get(request.command["lsid"])
+        sent = request.command.get("readConcern") or {}
+        is_explicit = request.is_session_explicit
+        if is_explicit is None:
+            # Drivers send these in sessions that the application has started only.
+            is_explicit = request.in_transaction or bool(
+                {"afterClusterTime", "atClusterTime"} & sent.keys()
+            )
+        if is_explicit:
+            session.number = session.number or request.running.new_session()
+            request.session_number = session.number
+
+    def _aggregate(self, request: Request) -> Reply | Awaitable[Reply]:
+        if writes_out(request):
+            return self._writes.write(request)
+        return self._reads.read(request)
+
+    def _hello(self, request: Request) -> Reply:
+        client = request.command.get("client")
+        if isinstance(client, Mapping):
+            self._clients.introduced(request.connection, client)
+        return self._handshake.hello(request)
+
+    # -- sessions --------------------------------------------------------------------------------
+
+    def _start_session(self, request: Request) -> Reply:
+        lsid = {"id": Binary(uuid.uuid4().bytes, UUID_SUBTYPE)}
+        self._sessions.get(lsid)
+        return {"id": lsid, "timeoutMinutes": TIMEOUT_MINUTES}
+
+    def _end_sessions(self, request: Request) -> Reply:
+        lsids = request.command[request.name]
+        if not isinstance(lsids, list):
+            raise operation_failure(
+                14, "TypeMismatch", f"BSON field '{request.name}' is not an array"
+            )
+        for lsid in lsids:
+            key = lsid.get("id") if isinstance(lsid, Mapping) else None
+            if isinstance(key, bytes):
+                self._cursors.close_session(bytes(key))
+        self._sessions.end(request.running, lsids)
+        return {}
+
+    def _kill_all(self, request: Request) -> Reply:
+        self._sessions.end(request.running, self._sessions.all)
+        self._cursors.close_all()
+        return {}
+
+    def ended(self, connection: Connection) -> None:
+        """A connection is gone; with the last one goes whatever clients have left open."""
+        self._connections.discard(connection.number)
+        if not self._connections:
+            self._cursors.close_all()
+            self._sessions.abort_all()
+
+
+def _unknown(name: str) -> OperationFailure:
+    return operation_failure(59, "CommandNotFound", f"no such command: '{name}'")

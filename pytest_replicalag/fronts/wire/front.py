@@ -1,0 +1,201 @@
+"""Answers the messages of all connections: decodes, finds the command, replies.
+
+Every command runs on the server's thread, with the lock held. One that has to wait for real gives
+an awaitable, and the lock is free meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Mapping
+from itertools import count
+from typing import Any, Final
+
+from bson.errors import BSONError
+from pymongo.errors import OperationFailure, PyMongoError
+
+from pytest_replicalag.engines.memory.engine import MemoryEngine
+from pytest_replicalag.errors import EndlessWaitError, ReplicaLagError
+from pytest_replicalag.fronts.governor import Governor, Running
+from pytest_replicalag.fronts.wire.callers import Callers, client_of
+from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients
+from pytest_replicalag.fronts.wire.codec import command_of, encoded
+from pytest_replicalag.fronts.wire.commands import Commands
+from pytest_replicalag.fronts.wire.connection import Answer, Connection
+from pytest_replicalag.fronts.wire.protocol import OP_QUERY, Message, op_msg, op_reply
+from pytest_replicalag.fronts.wire.reads import pause
+from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["WireFront"]
+
+_log = logging.getLogger(__name__)
+
+_HELLOS: Final = ("hello", "isMaster", "ismaster")
+
+
+class WireFront:
+    """Answers what drivers send.
+
+    Args:
+        governor: Knows the running simulation.
+        engine: Holds the data.
+        callers: Knows the lines of code behind commands of this process.
+
+    Attributes:
+        simulated_set: The set as its endpoints show it.
+    """
+
+    def __init__(self, governor: Governor, engine: MemoryEngine, callers: Callers) -> None:
+        self._governor = governor
+        self._callers = callers
+        self._clients = Clients()
+        self._reply_ids = count(1)
+        self.simulated_set = SimulatedSet(governor, engine)
+        self._commands = Commands(self.simulated_set, self._clients)
+
+    def ended(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._clients.ended(connection)
+        self._callers.forget(connection.number)
+        self._commands.ended(connection)
+
+    def answer(self, connection: Connection, message: Message) -> Answer:
+        """Answer one message."""
+        with self._governor.lock:
+            request: Request | None = None
+            try:
+                request = self._request(connection, message)
+                reply = self._run(request)
+            except Exception as error:  # whatever it is, the client gets a reply
+                reply = _error_reply(error)
+            if isinstance(reply, Mapping):
+                return self._bytes(message, request, reply)
+        return self._later(message, request, reply)
+
+    async def _later(
+        self, message: Message, request: Request | None, waiting: Awaitable[Reply]
+    ) -> bytes | None:
+        try:
+            reply = await waiting
+        except Exception as error:  # as above
+            reply = _error_reply(error)
+        with self._governor.lock:
+            return self._bytes(message, request, reply)
+
+    def _run(self, request: Request) -> Reply | Awaitable[Reply]:
+        if self._is_doubtful(request):
+            return self._once_known(request)
+        return self._commands.run(request)
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def _request(self, connection: Connection, message: Message) -> Request:
+        command = command_of(message)
+        name = next(iter(command))
+        database = command.get("$db")
+        if message.op_code == OP_QUERY:
+            database = message.namespace.partition(".")[0]
+            if name not in _HELLOS:
+                raise operation_failure(
+                    352,
+                    "UnsupportedOpQueryCommand",
+                    f"Unsupported OP_QUERY command: {name}. The client driver may require an "
+                    "upgrade.",
+                )
+        if not isinstance(database, str):
+            raise operation_failure(
+                40414, "Location40414", "OP_MSG requests require a $db argument"
+            )
+        call = self._callers.take(connection.number, message.request_id)
+        simulated = self.simulated_set
+        running = simulated.running()
+        request = Request(
+            connection=connection,
+            name=name,
+            command=command,
+            database=database,
+            expects_reply=message.expects_reply,
+            running=running,
+            member=simulated.member(running, connection.endpoint)
+            or running.replica_set.members[-1],
+            by=lambda: client_of(connection.client, command.get("comment")),
+        )
+        if call is not None:
+            request.by = lambda: call.caller
+            request.is_direct = call.is_direct
+            request.is_session_explicit = call.is_session_explicit
+        return request
+
+    def _is_doubtful(self, request: Request) -> bool:
+        """Whether it matters, and is not known, if the connection is a direct one."""
+        if request.is_direct is not None:
+            return False
+        mode = (request.command.get("$readPreference") or {}).get("mode", "primary")
+        if mode in ("primary", "primaryPreferred"):
+            # Only a direct connection brings such a read to a secondary.
+            request.is_direct = not request.member.is_primary
+            return False
+        if self._clients.are_everywhere(request.connection):
+            request.is_direct = False
+        elif request.connection.is_patient:
+            request.is_direct = True
+        return request.is_direct is None
+
+    async def _once_known(self, request: Request) -> Reply:
+        """Give the client a moment to introduce itself to the other members."""
+        await pause(PATIENCE_S)
+        request.connection.is_patient = True
+        with self._governor.lock:
+            request.running = self.simulated_set.running()
+            request.is_direct = not self._clients.are_everywhere(request.connection)
+            reply = self._commands.run(request)
+        return reply if isinstance(reply, Mapping) else await reply
+
+    # -- replies -------------------------------------------------------------------------------
+
+    def _bytes(self, message: Message, request: Request | None, reply: Reply) -> bytes | None:
+        if not message.expects_reply:
+            return None
+        document = {**reply}
+        document.setdefault("ok", 1.0)
+        if request is not None:
+            self._add_times(request.running, request, document)
+        try:
+            body = encoded(document)
+        except (BSONError, OverflowError, TypeError, ValueError) as error:
+            _log.exception("a reply cannot be encoded")
+            body = encoded(_error_reply(error))
+        number = next(self._reply_ids) & 0x7FFFFFFF
+        wrap = op_reply if message.op_code == OP_QUERY else op_msg
+        return wrap(number, message.request_id, body)
+
+    def _add_times(self, running: Running, request: Request, document: dict[str, Any]) -> None:
+        position = request.position
+        if position is None:
+            position = running.replica_set.applied(request.member)
+        document["$clusterTime"] = self.simulated_set.cluster_time(running)
+        document["operationTime"] = running.replica_set.oplog.timestamp(position)
+
+
+def _error_reply(error: Exception) -> dict[str, Any]:
+    """The reply to a command that has failed."""
+    details = getattr(error, "details", None)
+    if isinstance(error, PyMongoError) and isinstance(details, Mapping) and "code" in details:
+        return {"ok": 0.0, **details}
+    if isinstance(error, OperationFailure):
+        return _refusal(error.code or 2, "BadValue", str(error))
+    if isinstance(error, EndlessWaitError):
+        return _refusal(96, "OperationFailed", str(error))
+    if isinstance(error, (ReplicaLagError, NotImplementedError)):
+        return _refusal(115, "CommandNotSupported", str(error))
+    _log.error("a command failed inside pytest-replicalag", exc_info=error)
+    message = (
+        f"{type(error).__name__}: {error} (an error inside pytest-replicalag; please report it)"
+    )
+    return _refusal(1, "InternalError", message)
+
+
+def _refusal(code: int, code_name: str, message: str) -> dict[str, Any]:
+    return {"ok": 0.0, "errmsg": message, "code": code, "codeName": code_name}

@@ -1,0 +1,280 @@
+"""Commands that read: which member serves them, at which optime, and how the reply looks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from bson import Int64, Timestamp
+from pymongo.errors import PyMongoError
+from pymongo.read_preferences import make_read_preference, read_pref_mode_from_name
+
+from pytest_replicalag.engines.memory import commands
+from pytest_replicalag.engines.memory.comparison import Comparable, FindRead
+from pytest_replicalag.fronts.governor import ReadPlan
+from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
+from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, Documents, Source
+from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
+
+__all__ = ["READS", "Reads", "batch_reply", "pause"]
+
+READS: Final = ("find", "aggregate", "count", "distinct")
+
+_PRIMARY: Final = make_read_preference(0, None)
+_SERVED_BY_DRIVERS: Final = 2
+"""Modes from this one on can choose a secondary while there is a primary."""
+
+
+class Reads:
+    """Answers reads.
+
+    Args:
+        simulated_set: The set as its endpoints show it.
+        cursors: The cursors that are open.
+    """
+
+    def __init__(self, simulated_set: SimulatedSet, cursors: Cursors) -> None:
+        self._set = simulated_set
+        self._engine = simulated_set.engine
+        self._cursors = cursors
+        self._preferences: dict[str, Any] = {}
+
+    def read(self, request: Request) -> Reply | Awaitable[Reply]:
+        """Answer a read; the caller holds the lock."""
+        comparable = commands.read(request.name, request.command, self._engine.library)
+        if request.in_transaction:
+            return self._read_in_transaction(request, comparable)
+        running = request.running
+        running.replica_set.clock.round_trip()
+        preference = self.preference(request)
+        member = self.serving(request, preference)
+        concern = self.concern(request)
+        wait = running.start_read(
+            comparable.operation, member, concern, request.command.get("maxTimeMS")
+        )
+        return self.after(
+            request,
+            wait,
+            lambda: self._finish(request, comparable, member, concern, preference),
+        )
+
+    def after(
+        self, request: Request, wait: Wait, finish: Callable[[], Reply]
+    ) -> Reply | Awaitable[Reply]:
+        """What `finish` replies, once a wait is over."""
+        if wait.until_us:
+            seconds = request.running.seconds_until(wait.until_us)
+            if seconds:
+                return self._later(request, seconds, wait.error, finish)
+        if wait.error is not None:
+            raise wait.error
+        return finish()
+
+    async def _later(
+        self,
+        request: Request,
+        seconds: float,
+        error: Exception | None,
+        finish: Callable[[], Reply],
+    ) -> Reply:
+        await pause(seconds)
+        if error is not None:
+            raise error
+        with self._set.governor.lock:
+            return finish()
+
+    # -- how it was asked ------------------------------------------------------------------------
+
+    def preference(self, request: Request) -> Any:
+        """The read preference of a command."""
+        sent = request.command.get("$readPreference")
+        if not sent:
+            return _PRIMARY
+        key = repr(sent)
+        preference = self._preferences.get(key)
+        if preference is None:
+            preference = self._preferences[key] = _preference(sent)
+        return preference
+
+    def serving(self, request: Request, preference: Any) -> Member:
+        """The member that answers.
+
+        The driver has picked an endpoint by chance among the eligible ones. The set's own rule
+        picks again, so that the outcome does not hang on that; a direct connection pins it.
+
+        Raises:
+            OperationFailure: A secondary was asked for what only a primary answers.
+        """
+        running, own = request.running, request.member
+        may_be_stale = preference.mode >= _SERVED_BY_DRIVERS
+        if request.is_direct:
+            if preference.mode == 0 and not own.is_primary:
+                raise server_errors.operation_failure(
+                    13435,
+                    "NotPrimaryNoSecondaryOk",
+                    "not primary and secondaryOk=false",
+                )
+            running.count_read(may_be_stale=may_be_stale or not own.is_primary)
+            return own
+        try:
+            return running.select(preference)
+        except PyMongoError:  # the driver has chosen by an older description of the set
+            running.count_read(may_be_stale=may_be_stale)
+            return own
+
+    def concern(self, request: Request) -> ReadConcern:
+        """The read concern of a command, its times as positions in the oplog.
+
+        Raises:
+            OperationFailure: A time has not come, or two fields do not go together.
+        """
+        sent = request.command.get("readConcern") or {}
+        oplog = request.running.replica_set.oplog
+        positions: dict[str, int | None] = {}
+        for name in ("afterClusterTime", "atClusterTime"):
+            timestamp = sent.get(name)
+            positions[name] = None if timestamp is None else oplog.position_of(timestamp)
+            if timestamp is not None and positions[name] > oplog.last:  # type: ignore[operator]
+                current = oplog.timestamp(oplog.last)
+                raise server_errors.time_ahead(name, timestamp, current)
+        return ReadConcern(
+            level=sent.get("level"),
+            after=positions["afterClusterTime"] or 0,
+            at=positions["atClusterTime"],
+        )
+
+    def target(self, request: Request, client: Any = None) -> Target:
+        """The collection that a command is about."""
+        engine = self._engine
+        codec_options = engine.live_client._codec_options
+        live = client or engine.live_client
+        return Target(
+            database=request.database,
+            collection=request.collection,
+            codec_options=codec_options,
+            namespace=request.namespace,
+            live=live.get_database(request.database).collection(request.collection, codec_options),
+        )
+
+    # -- what it replies -------------------------------------------------------------------------
+
+    def _finish(
+        self,
+        request: Request,
+        comparable: Comparable,
+        member: Member,
+        concern: ReadConcern,
+        preference: Any,
+    ) -> Reply:
+        running = request.running
+        plan = running.finish_read(member, concern)
+        asked = Asked(
+            read_preference=lambda: in_words(preference),
+            level=concern.level,
+            session=request.session_number,
+            client=None,
+            by=request.by,
+        )
+        self._engine.attach(running.journal)
+        target = self.target(request)
+        result = answer(self._engine, comparable, target, running, plan, asked)
+        request.position = plan.position
+        if concern.level != "majority":
+            request.position = max(plan.position, running.replica_set.applied(member))
+        reply = self._reply(request, comparable, result)
+        if concern.level == "snapshot":
+            self._tell_snapshot(request, plan, reply)
+        return reply
+
+    def _tell_snapshot(self, request: Request, plan: ReadPlan, reply: dict[str, Any]) -> None:
+        """Tell the driver the time of the snapshot, and keep it for its session."""
+        running = request.running
+        if request.session is not None:
+            request.session.keep(running, plan.position)
+        at: Timestamp = running.replica_set.oplog.timestamp(plan.position)
+        if "cursor" not in reply:
+            reply["atClusterTime"] = at
+            return
+        store = self._engine.past(plan.position).versions(request.database, request.collection)
+        if request.name == "aggregate" or store.is_created:
+            reply["cursor"]["atClusterTime"] = at
+
+    def _read_in_transaction(self, request: Request, comparable: Comparable) -> Reply:
+        assert request.session is not None
+        transaction = request.session.transaction
+        assert transaction is not None
+        request.running.replica_set.clock.round_trip()
+        request.running.count_read(may_be_stale=False)
+        target = self.target(request, transaction.client)
+        return self._reply(request, comparable, comparable.run(target.live))
+
+    def _reply(self, request: Request, comparable: Comparable, result: Any) -> dict[str, Any]:
+        if request.name == "count":
+            return {"n": result}
+        if request.name == "distinct":
+            return {"values": result}
+        command = request.command
+        if isinstance(comparable, FindRead):
+            documents = comparable.window(result)
+            size = command.get("batchSize")
+            limit = command.get("limit")
+            is_single = bool(command.get("singleBatch")) or (limit is not None and limit < 0)
+        else:
+            documents = result
+            size = command.get("cursor", {}).get("batchSize")
+            is_single = False
+        source = Documents(documents)
+        return self.first_batch(request, source, size, is_single=is_single)
+
+    def first_batch(
+        self, request: Request, source: Source, size: int | None, *, is_single: bool = False
+    ) -> dict[str, Any]:
+        """The reply to a command that opens a cursor."""
+        batch = source.take(FIRST_BATCH if size is None else abs(size))
+        number = 0
+        if not is_single and not source.is_exhausted:
+            session = request.session
+            cursor = self._cursors.open(
+                request.namespace,
+                source,
+                None if session is None else bytes(session.lsid["id"]),
+                request.command["txnNumber"] if request.in_transaction else None,
+            )
+            number = cursor.number
+        return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": request.namespace}}
+
+
+def batch_reply(namespace: str, number: int, batch: list[Any]) -> dict[str, Any]:
+    """The reply to a `getMore`."""
+    return {"cursor": {"nextBatch": batch, "id": Int64(number), "ns": namespace}}
+
+
+def _preference(sent: Mapping[str, Any]) -> Any:
+    """The read preference that a driver sends.
+
+    Raises:
+        OperationFailure: It is none.
+    """
+    try:
+        mode = read_pref_mode_from_name(sent["mode"])
+        return make_read_preference(mode, sent.get("tags"), sent.get("maxStalenessSeconds", -1))
+    except (KeyError, ValueError, TypeError, PyMongoError) as error:
+        raise server_errors.operation_failure(
+            9, "FailedToParse", f"Could not parse $readPreference document {sent}: {error}"
+        ) from None
+
+
+async def pause(seconds: float) -> None:
+    """Wait really. Not `asyncio.sleep`, which counts as the code under test sleeping."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(seconds, future.set_result, None)
+    try:
+        await future
+    finally:
+        timer.cancel()

@@ -1,0 +1,72 @@
+"""A command on its way: who sent it, to which member, and what is known of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_replicalag.call_sites import Caller, Client
+from pytest_replicalag.fronts.governor import Running
+from pytest_replicalag.fronts.wire.connection import Connection
+from pytest_replicalag.replicaset.member import Member
+
+if TYPE_CHECKING:
+    from pytest_replicalag.fronts.wire.sessions import ServerSession
+
+__all__ = ["Reply", "Request"]
+
+Reply = Mapping[str, Any]
+"""A reply's own fields; `ok` and the times are added to it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A command on its way.
+
+    Attributes:
+        connection: It came on this connection.
+        name: The command's name, its first field.
+        command: The command, with its document sequences as lists.
+        database: Its database (`$db`).
+        expects_reply: Whether the sender waits for an answer.
+        running: The simulation that answers it.
+        member: The member whose endpoint it came to.
+        by: Where it was called.
+        session: Its logical session, or None.
+        session_number: The number of its explicit session in the running test; 0 without one.
+        is_session_explicit: Whether the application started that session; None if unknown.
+        is_direct: Whether it came on a direct connection, which pins the member; None if unknown.
+        position: Of the reply's `operationTime`, once it is known.
+    """
+
+    connection: Connection
+    name: str
+    command: dict[str, Any]
+    database: str
+    expects_reply: bool
+    running: Running
+    member: Member
+    by: Callable[[], Caller | Client]
+    session: ServerSession | None = None
+    session_number: int = 0
+    is_session_explicit: bool | None = None
+    is_direct: bool | None = None
+    position: int | None = None
+
+    @property
+    def namespace(self) -> str:
+        """Database and collection, such as `shop.orders`; the database alone without one."""
+        collection = self.command[self.name]
+        return f"{self.database}.{collection}" if isinstance(collection, str) else self.database
+
+    @property
+    def collection(self) -> str:
+        """The collection's name; empty for commands on a database."""
+        collection = self.command[self.name]
+        return collection if isinstance(collection, str) else ""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether it belongs to a transaction."""
+        return self.command.get("autocommit") is False

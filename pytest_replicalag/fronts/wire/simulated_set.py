@@ -1,0 +1,116 @@
+"""The replica set as its endpoints show it: which member stands behind which, hosts, times.
+
+The set is the running test's; while no test lags, one without lag. It changes between tests, and
+the endpoints stay, so nothing here keeps a member for longer than a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bson import ObjectId, Timestamp
+
+from pytest_replicalag.engines.memory.engine import MemoryEngine
+from pytest_replicalag.fronts.governor import Governor, Running
+from pytest_replicalag.fronts.wire.server import HOST
+from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.optime import TERM
+from pytest_replicalag.replicaset.replica_set import SET_NAME
+
+__all__ = ["ELECTION_ID", "SimulatedSet"]
+
+ELECTION_ID: Final = ObjectId("7fffffff0000000000000001")
+"""Of the one primary there is; the last digits are its term."""
+
+_EPOCH: Final = datetime(2000, 1, 1)
+"""The date of logical second 0; only differences of dates matter."""
+
+_SIGNATURE: Final = {"hash": b"\0" * 20, "keyId": 0}
+"""What a server without keys signs cluster times with."""
+
+
+class SimulatedSet:
+    """Binds the endpoints to the members of the set there is now; the caller holds the lock.
+
+    Args:
+        governor: Knows the running simulation.
+        engine: Holds the data.
+
+    Attributes:
+        governor: As given.
+        engine: As given.
+        ports: Of the endpoints, the primary's first.
+        version: Of the set's configuration; it grows when the number of members changes.
+    """
+
+    def __init__(self, governor: Governor, engine: MemoryEngine) -> None:
+        self.governor = governor
+        self.engine = engine
+        self.ports: list[int] = []
+        self.version = 1
+        self._size = 0
+        self._running: Running | None = None
+        self._forgetting: list[Callable[[], None]] = []
+
+    def when_it_changes(self, forget: Callable[[], None]) -> None:
+        """Call `forget` when another test's set takes over; what it had under way is over."""
+        self._forgetting.append(forget)
+
+    def running(self) -> Running:
+        """The simulation there is now, ready for a command on the data."""
+        running = self.governor.current
+        if running is not self._running:
+            for forget in self._forgetting:
+                forget()
+            self._running = running
+            size = len(running.replica_set.members)
+            self.version += self._size not in (0, size)
+            self._size = size
+        self.engine.attach(running.journal)
+        return running
+
+    # -- members -------------------------------------------------------------------------------
+
+    def member(self, running: Running, endpoint: int) -> Member | None:
+        """The member behind an endpoint; None if the set has fewer members than endpoints."""
+        members = running.replica_set.members
+        return members[endpoint] if endpoint < len(members) else None
+
+    def hosts(self, running: Running) -> list[str]:
+        """Where the members listen, the primary first."""
+        ports = self.ports[: len(running.replica_set.members)]
+        return [f"{HOST}:{port}" for port in ports]
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+        return SET_NAME
+
+    # -- times ---------------------------------------------------------------------------------
+
+    def cluster_time(self, running: Running) -> Mapping[str, Any]:
+        """The newest time that any member knows, as replies tell it (`$clusterTime`)."""
+        oplog = running.replica_set.oplog
+        return {"clusterTime": oplog.timestamp(oplog.last), "signature": _SIGNATURE}
+
+    def optime(self, running: Running, position: int) -> dict[str, Any]:
+        """The optime of an oplog position, as status documents show it."""
+        return {"ts": running.replica_set.oplog.timestamp(position), "t": TERM}
+
+    def date(self, timestamp: Timestamp) -> datetime:
+        """The date of a timestamp, in UTC without a zone."""
+        return _EPOCH + timedelta(seconds=timestamp.time)
+
+    def last_write_date(self, running: Running, position: int) -> datetime:
+        """The date of the newest write that a member has at `position`.
+
+        An idle primary writes a no-op every ten seconds, so a member that misses nothing is as
+        new as the clock.
+        """
+        replica_set = running.replica_set
+        oplog = replica_set.oplog
+        is_newest = position >= oplog.last
+        time_us = replica_set.clock.now_us if is_newest else oplog.time_us(position + 1)
+        return _EPOCH + timedelta(seconds=oplog.epoch_seconds, microseconds=time_us)

@@ -1,0 +1,142 @@
+"""Commands inside transactions, and the two that end them.
+
+Driver specification, Transactions. MongoDB manual, Transactions: Production Considerations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.fronts.wire.cursors import Cursors
+from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.sessions import (
+    TRANSIENT,
+    ServerSession,
+    TransactionState,
+    no_such_transaction,
+)
+from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.fronts.wire.writes import Writes
+from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["Transactions"]
+
+_ENDINGS: Final = ("commitTransaction", "abortTransaction")
+
+_TRANSIENT_CODES: Final = frozenset({24, 46, 112, 239, 246, 251})
+"""Errors after which a whole transaction may be tried again: lock and write conflicts, snapshots
+that are not available, transactions that are gone."""
+
+_LEVELS: Final = (None, "local", "majority", "snapshot")
+
+
+class Transactions:
+    """Runs commands in transactions.
+
+    Args:
+        simulated_set: The set as its endpoints show it.
+        writes: For write concerns.
+        cursors: The cursors that are open.
+    """
+
+    def __init__(self, simulated_set: SimulatedSet, writes: Writes, cursors: Cursors) -> None:
+        self._set = simulated_set
+        self._engine = simulated_set.engine
+        self._writes = writes
+        self._cursors = cursors
+
+    def run(
+        self,
+        request: Request,
+        run: Callable[[Request], Reply | Awaitable[Reply]],
+        *,
+        allowed: bool,
+    ) -> Reply | Awaitable[Reply]:
+        """Run a command that belongs to a transaction; if it fails, so does the transaction."""
+        session = self._session(request)
+        if request.name in _ENDINGS:
+            return run(request)
+        try:
+            if not allowed:
+                raise operation_failure(
+                    263,
+                    "OperationNotSupportedInTransaction",
+                    f"Cannot run '{request.name}' in a multi-document transaction.",
+                )
+            if not request.member.is_primary:
+                raise server_errors.not_writable_primary()
+            transaction = session.enter(request)
+            if transaction is None:
+                self._begin(request, session)
+            reply = run(request)
+        except OperationFailure as error:
+            self._fail(session, request, error)
+            raise
+        request.position = request.running.replica_set.oplog.last
+        if isinstance(reply, dict) and reply.get("writeErrors"):
+            self._abort(session)
+        return reply
+
+    def _session(self, request: Request) -> ServerSession:
+        if request.session is None or not isinstance(request.command.get("txnNumber"), int):
+            raise operation_failure(
+                72,
+                "InvalidOptions",
+                "Specifying autocommit=false requires a transaction number and a session",
+            )
+        return request.session
+
+    def _begin(self, request: Request, session: ServerSession) -> None:
+        level = (request.command.get("readConcern") or {}).get("level")
+        if level not in _LEVELS:
+            raise server_errors.invalid_options(
+                "The readConcern level must be either 'local' (default), 'majority' or 'snapshot' "
+                "in order to run in a transaction"
+            )
+        self._engine.attach(request.running.journal)
+        session.start(self._engine.begin(request.running.journal))
+
+    def _fail(self, session: ServerSession, request: Request, error: OperationFailure) -> None:
+        if session.txn_number == request.command["txnNumber"]:
+            self._abort(session)
+        details = error.details
+        if error.code in _TRANSIENT_CODES and isinstance(details, dict):
+            labels = details.setdefault("errorLabels", [])
+            if TRANSIENT not in labels:
+                labels.append(TRANSIENT)
+
+    def _abort(self, session: ServerSession) -> None:
+        session.abort()
+        self._cursors.close_transaction(bytes(session.lsid["id"]))
+
+    # -- endings ---------------------------------------------------------------------------------
+
+    def commit(self, request: Request) -> Reply | Awaitable[Reply]:
+        """Commit; sent once more, it waits for its write concern again."""
+        session = self._ending(request)
+        number = request.command["txnNumber"]
+        if session.state is not TransactionState.COMMITTED or session.txn_number != number:
+            session.check(number)
+        concern = self._writes.concern(request)
+        position = session.commit()
+        self._cursors.close_transaction(bytes(session.lsid["id"]))
+        return self._writes.acknowledged(request, {}, position, concern)
+
+    def abort(self, request: Request) -> Reply:
+        """Abort."""
+        session = self._ending(request)
+        session.check(request.command["txnNumber"])
+        self._abort(session)
+        return {}
+
+    def _ending(self, request: Request) -> ServerSession:
+        if not request.member.is_primary:
+            raise server_errors.not_writable_primary()
+        request.running.replica_set.clock.round_trip()
+        if request.session is None or not request.in_transaction:
+            raise no_such_transaction("commitTransaction must be run within a transaction")
+        return request.session

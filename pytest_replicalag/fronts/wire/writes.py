@@ -1,0 +1,160 @@
+"""Commands that write: applied on the primary, acknowledged as their write concern asks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.engines.memory import commands
+from pytest_replicalag.fronts.wire.reads import Reads, pause
+from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset.write_concern import check as check_write_concern
+
+__all__ = ["CATALOG_WRITES", "WRITES", "Writes", "writes_out"]
+
+WRITES: Final = ("insert", "update", "delete", "findAndModify")
+"""What drivers may send twice under one transaction number, and what is applied once."""
+
+CATALOG_WRITES: Final = (
+    "create",
+    "createIndexes",
+    "dropIndexes",
+    "drop",
+    "dropDatabase",
+    "renameCollection",
+    "collMod",
+)
+
+_NOT_WAITING: Final = ("findAndModify", "createIndexes", "aggregate")
+"""If these fail, they do not wait for their write concern."""
+
+_WRITING_STAGES: Final = ("$out", "$merge")
+
+
+class Writes:
+    """Applies writes.
+
+    Args:
+        simulated_set: The set as its endpoints show it.
+        reads: For what a write has in common with a read.
+    """
+
+    def __init__(self, simulated_set: SimulatedSet, reads: Reads) -> None:
+        self._set = simulated_set
+        self._engine = simulated_set.engine
+        self._reads = reads
+
+    def write(self, request: Request) -> Reply | Awaitable[Reply]:
+        """Apply a write and wait for its write concern; the caller holds the lock."""
+        if not request.member.is_primary and not writes_out(request):
+            raise server_errors.not_writable_primary()
+        if request.in_transaction:
+            return self._write_in_transaction(request)
+        concern = self.concern(request)
+        self._refuse_read_concern(request)
+        replay = self._replay(request)
+        if replay is not None:
+            request.running.replica_set.clock.round_trip()
+            position = request.running.replica_set.oplog.last
+            return self.acknowledged(request, replay, position, concern)
+        try:
+            reply = self._apply(request, self._engine.live_client)
+        except OperationFailure as error:
+            request.position = request.running.replica_set.oplog.last
+            if request.name in _NOT_WAITING or not isinstance(error.details, dict):
+                raise
+            return self.acknowledged(request, dict(error.details), request.position, concern)
+        if "txnNumber" in request.command and request.session is not None:
+            request.session.replay = dict(reply)
+        return self.acknowledged(request, reply, request.running.replica_set.oplog.last, concern)
+
+    def _replay(self, request: Request) -> dict[str, Any] | None:
+        """What a retryable write replied that is sent once more."""
+        if "txnNumber" not in request.command or request.session is None:
+            return None
+        replay = request.session.replayed(request.command["txnNumber"])
+        if replay is None:
+            return None
+        return {**replay, "retriedStmtIds": [0]}
+
+    def _apply(self, request: Request, client: Any) -> dict[str, Any]:
+        """Run a write on the data of the primary, or of a transaction."""
+        running, engine = request.running, self._engine
+        operation, arguments = commands.describe(request.name, request.command)
+        if engine.server.expires:
+            engine.expire()
+        running.write(operation, request.namespace, arguments, request.session_number, request.by())
+        run = commands.catalog if request.name in CATALOG_WRITES else commands.write
+        try:
+            reply: dict[str, Any] = run(request.name, request.command, client)
+        finally:
+            running.journal.write = None
+        return reply
+
+    def _write_in_transaction(self, request: Request) -> Reply:
+        assert request.session is not None
+        transaction = request.session.transaction
+        assert transaction is not None
+        return self._apply(request, transaction.client)
+
+    # -- concerns --------------------------------------------------------------------------------
+
+    def concern(self, request: Request) -> Mapping[str, Any]:
+        """The write concern of a command; the settings' one if it says nothing.
+
+        Raises:
+            OperationFailure: There is no such write concern.
+        """
+        sent = request.command.get("writeConcern")
+        concern = request.running.write_concern if sent is None else sent
+        check_write_concern(concern)
+        return concern
+
+    def _refuse_read_concern(self, request: Request) -> None:
+        """A write may have the times of its session, and no other read concern.
+
+        Raises:
+            OperationFailure: It has; or its session's time has not come.
+        """
+        sent = request.command.get("readConcern")
+        if sent:
+            if sent.get("level") == "snapshot" and not writes_out(request):
+                raise server_errors.snapshot_refused(request.name)
+            self._reads.concern(request)
+
+    def acknowledged(
+        self, request: Request, reply: Reply, position: int, concern: Mapping[str, Any]
+    ) -> Reply | Awaitable[Reply]:
+        """The reply, once the write concern is met or has failed."""
+        running = request.running
+        request.position = position
+        if not request.expects_reply or concern.get("w") == 0:
+            return reply
+        if not concern and running.replica_set.majority_keeps_up:
+            return reply
+        operation = commands.describe(request.name, request.command)[0]
+        limit_ms = request.command.get("maxTimeMS")
+        ending = running.start_acknowledgement(operation, position, concern, limit_ms)
+        if ending.error is not None:
+            reply = {**reply, "writeConcernError": ending.error}
+        if ending.due_us and (seconds := running.seconds_until(ending.due_us)):
+            return self._later(seconds, reply)
+        return reply
+
+    async def _later(self, seconds: float, reply: Reply) -> Reply:
+        await pause(seconds)
+        return reply
+
+
+def writes_out(request: Request) -> bool:
+    """Whether it is an aggregation that writes what it finds."""
+    if request.name != "aggregate":
+        return False
+    pipeline = request.command.get("pipeline")
+    if not isinstance(pipeline, list) or not pipeline or not isinstance(pipeline[-1], Mapping):
+        return False
+    return any(stage in pipeline[-1] for stage in _WRITING_STAGES)
