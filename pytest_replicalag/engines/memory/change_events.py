@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 
 from bson import Timestamp
@@ -23,6 +24,10 @@ from pytest_replicalag.replicaset import server_errors
 __all__ = ["event_of", "invalidate_of", "token_text_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1)
+
+_NOBODY: Final = sha256(b"").digest()
+"""The `uid` of a session where nobody has logged in."""
+
 _MILLISECOND_US: Final = 1_000
 
 Lookup = Callable[[Change], Any]
@@ -58,7 +63,7 @@ def event_of(change: Change, options: ChangeStreamOptions, look_up: Lookup) -> d
     event: dict[str, Any] = {}
     if change.transaction is not None:
         event["txnNumber"] = change.transaction.number
-        event["lsid"] = change.transaction.session_id
+        event["lsid"] = {**change.transaction.session_id, "uid": _NOBODY}
     if change.renamed_to is not None:
         event["to"] = {"db": change.database, "coll": change.renamed_to}
     kind, description = change.kind, None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_replicalag.engines.memory.journal import Journal
     from pytest_replicalag.engines.memory.store import CollectionHistory, ServerHistory
 
-__all__ = ["IMAGES", "Change", "ChangeLog", "Transaction"]
+__all__ = ["IMAGES", "Change", "ChangeLog", "PendingChanges", "TransactionIdentity"]
 
 WINDOW: Final = 100_000
 """How many changes are kept at least; a server keeps what its oplog has room for."""
@@ -33,8 +33,8 @@ IMAGES: Final = "changeStreamPreAndPostImages"
 """The collection option by which a server keeps the documents before and after an update."""
 
 
-class Transaction(NamedTuple):
-    """The transaction that a change was a part of.
+class TransactionIdentity(NamedTuple):
+    """Tells the transaction that a change was a part of.
 
     Attributes:
         session_id: The session's id (`lsid`), or None if it is not known.
@@ -84,12 +84,34 @@ class Change(NamedTuple):
     renamed_to: str | None = None
     description: Any = None
     state_before: Any = None
-    transaction: Transaction | None = None
+    transaction: TransactionIdentity | None = None
 
     @property
     def timestamp(self) -> Timestamp:
         """Its cluster time."""
         return timestamp_at(self.place.position, self.time_us, self.epoch_seconds)
+
+
+class PendingChanges:
+    """What a transaction has changed so far, in order: the log of its own stores.
+
+    Attributes:
+        update: The update that is being made, if one is.
+        writes: Namespace, key, document before, document after, and update of each change.
+    """
+
+    def __init__(self) -> None:
+        self.update: Any = None
+        self.writes: list[tuple[tuple[str, str], Hashable, Any, Any, Any]] = []
+
+    def wrote(self, store: CollectionHistory, key: Hashable, before: Any) -> None:
+        """Note a change of a document; see `ChangeLog`."""
+        after = store._documents.get(key, ABSENT)
+        namespace = (store.database_name, store.name)
+        self.writes.append((namespace, key, before, after, self.update))
+
+    def changed_metadata(self, store: CollectionHistory, before: Metadata) -> None:
+        """Nothing: the commit makes this change anew."""
 
 
 class ChangeLog:
@@ -105,7 +127,6 @@ class ChangeLog:
         forgotten_time: Its cluster time; None if there was nothing before.
         grown: Notified after each change; a front may wait on it.
         update: The update that is being made, if one is.
-        transaction: The transaction that is being committed, if one is.
     """
 
     def __init__(self, server: ServerHistory) -> None:
@@ -119,7 +140,9 @@ class ChangeLog:
         self.forgotten_time: Timestamp | None = None
         self.grown = Condition()
         self.update: Any = None
-        self.transaction: Transaction | None = None
+        self._updates: dict[Any, Any] = {}
+        self._transaction: TransactionIdentity | None = None
+        self._is_held = False
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -179,16 +202,64 @@ class ChangeLog:
             key: The document's key.
             before: The document before, or `ABSENT`.
         """
+        if self._is_held:
+            return
+        update = self.update
+        if self._updates:
+            update = self._updates.get((store.database_name, store.name, key))
+        self._wrote(store, key, before, store._documents.get(key, ABSENT), update)
+
+    def _wrote(
+        self, store: CollectionHistory, key: Hashable, before: Any, after: Any, update: Any
+    ) -> None:
         self._ensure_exists(store)
         self._note(
             "write",
             store,
             key=key,
             before=before,
-            after=store._documents.get(key, ABSENT),
-            update=self.update,
-            has_images=bool(store.keeps_images),
+            after=after,
+            update=update,
+            has_images=store.keeps_images,
         )
+
+    @contextmanager
+    def committing(
+        self, pending: PendingChanges | None, identity: TransactionIdentity | None
+    ) -> Iterator[None]:
+        """A transaction's writes are brought to the live stores inside.
+
+        They are noted as it made them: the one oplog entry has only what became of each document.
+
+        Args:
+            pending: What it has changed; None if it began before changes were kept.
+            identity: Its identity, if it is known.
+        """
+        before, self._transaction = self.position, identity
+        self._is_held = pending is not None
+        try:
+            yield
+        finally:
+            self._is_held = False
+            for namespace, *write in pending.writes if pending is not None else ():
+                if self.position == before:  # one that has undone itself is in the oplog, too
+                    self._log_entry()
+                self._wrote(self._server[namespace[0]][namespace[1]], *write)
+            self._transaction = None
+
+    @contextmanager
+    def writing_beside(self, pending: PendingChanges | None) -> Iterator[None]:
+        """A plain write that was made beside open transactions reaches the live stores inside.
+
+        Args:
+            pending: What it has changed; of each change only the update is of interest.
+        """
+        writes = pending.writes if pending is not None else ()
+        self._updates = {(*namespace, key): update for namespace, key, _, _, update in writes}
+        try:
+            yield
+        finally:
+            self._updates = {}
 
     def changed_metadata(self, store: CollectionHistory, before: Metadata) -> None:
         """Note a change of a collection's indexes or options at the newest position."""
@@ -233,12 +304,11 @@ class ChangeLog:
             self._replaces_target = False
             self._dropped_target = None
 
-    def dropped(self, store: CollectionHistory, journal: Journal, *, is_logged: bool) -> None:
+    def dropped(self, store: CollectionHistory, *, is_logged: bool) -> None:
         """Note that a collection is dropped.
 
         Args:
             store: The collection, as it was.
-            journal: The journal.
             is_logged: Whether the oplog has an entry of it. It has none if the collection had
                 become empty: the library has forgotten it by then, a server has not.
         """
@@ -249,7 +319,7 @@ class ChangeLog:
             self._dropped_target = store.uuid
             return
         if not is_logged:
-            journal.replica_set.oplog.append(journal.replica_set.clock.now_us, journal.write)
+            self._log_entry()
         self._note("drop", store)
 
     def renamed(self, store: CollectionHistory, new_name: str) -> None:
@@ -263,9 +333,15 @@ class ChangeLog:
         """Note that a database was dropped, after its collections."""
         journal = self._server.journal
         if journal is not None:
+            self._log_entry()
+            self._add("dropDatabase", journal, database=name)
+
+    def _log_entry(self) -> None:
+        """Make an entry in the oplog for a change that no document or index tells of."""
+        journal = self._server.journal
+        if journal is not None:
             replica_set = journal.replica_set
             replica_set.oplog.append(replica_set.clock.now_us, journal.write)
-            self._add("dropDatabase", journal, database=name)
 
     def _note(self, kind: str, store: CollectionHistory, **what: Any) -> None:
         journal = self._server.journal
@@ -290,7 +366,7 @@ class ChangeLog:
             kind,
             oplog.time_us(position),
             oplog.epoch_seconds,
-            transaction=self.transaction,
+            transaction=self._transaction,
             **what,
         )
         if len(self._changes) >= 2 * WINDOW:

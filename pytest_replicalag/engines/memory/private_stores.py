@@ -16,6 +16,7 @@ from weakref import ref
 
 from pymongo.errors import DuplicateKeyError
 
+from pytest_replicalag.engines.memory.change_log import PendingChanges
 from pytest_replicalag.engines.memory.store import (
     METADATA,
     CollectionHistory,
@@ -272,4 +273,6 @@ def private_server(live: ServerHistory, transaction: Transaction) -> Any:
     server.live, server.transaction = live, ref(transaction)
     server.begin_history()
     server.journal = _Notes()
+    if live.change_log is not None:
+        server.change_log = PendingChanges()
     return server

@@ -174,7 +174,7 @@ class CollectionHistory:
             )
             journal.replaced(self.incarnations, INCARNATION, held)
         if journal is not None and log is not None:
-            log.dropped(self, journal, is_logged=is_created)
+            log.dropped(self, is_logged=is_created)
         super().drop()  # type: ignore[misc]
         self._uuid = None
         getattr(self, "options", {}).pop(IMAGES, None)

@@ -14,12 +14,14 @@ commits, not when it inserts them; nothing ends a transaction that has been open
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from threading import get_ident
 from typing import Any
 from weakref import finalize
 
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.change_log import TransactionIdentity
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.engines.memory.private_stores import PrivateCollection, private_server
 from pytest_replicalag.engines.memory.store import METADATA, CollectionHistory, ServerHistory
@@ -60,6 +62,7 @@ class Transaction:
         position: The position of its snapshot, which stays readable until it ends.
         has_ended: Whether it was committed or aborted.
         owner: The thread that used it last, for whoever waits for it.
+        identity: What change streams show of it; a front that knows tells.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Transaction:
         assert server.journal is not None
         self.has_ended = False
         self.owner = get_ident()
+        self.identity: TransactionIdentity | None = None
         self._server = server
         self._is_plain = is_plain
         self._when_ended: list[Callable[[], None]] = []
@@ -110,11 +114,22 @@ class Transaction:
         if not self._is_plain:
             server.journal = _OneEntry(journal)  # type: ignore[assignment]
         try:
-            for store in written:
-                _apply(store, store.live_database[store.name])
+            with self._noting():
+                for store in written:
+                    _apply(store, store.live_database[store.name])
         finally:
             server.journal = journal
         return journal.replica_set.oplog.last
+
+    def _noting(self) -> AbstractContextManager[None]:
+        """Have the change log, if there is one, note what is brought to the live stores."""
+        log = self._server.change_log
+        if log is None:
+            return nullcontext()
+        pending = self._store.change_log
+        if self._is_plain:
+            return log.writing_beside(pending)
+        return log.committing(pending, self.identity)
 
     def abort(self) -> None:
         """End it without a trace; no harm if it has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from typing import Any
 from unittest import mock
 
@@ -16,6 +17,7 @@ from pymongo.errors import OperationFailure
 from simulating import HAS_PIPELINE_UPDATES, replica_set_of
 
 from pytest_replicalag.engines.memory import change_log
+from pytest_replicalag.engines.memory.change_log import TransactionIdentity
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.engines.memory.library import library_of
@@ -529,6 +531,88 @@ def test_what_was_before_changes_were_kept_is_lost():
     engine.live_client.t.c.insert_one({"_id": 1})
     assert refused(lambda: watch(engine, startAtOperationTime=EARLY))[0] == 286
     assert events(watch(engine)) == []
+
+
+# -- transactions ----------------------------------------------------------------------------
+
+
+def test_a_transaction_shows_each_write_at_one_time(engine, db):
+    db.c.insert_one({"_id": 0, "n": 0})
+    stream, elsewhere = watch(engine), watch(engine, "new")
+    transaction = engine.begin(engine.server.journal)
+    transaction.identity = TransactionIdentity({"id": "session"}, 7)
+    view = transaction.client.t
+    view.c.insert_one({"_id": 1})
+    view.c.update_one({"_id": 1}, {"$set": {"a": {"b": 1}}})
+    view.c.update_one({"_id": 1}, {"$set": {"a": {"b": 2}}})
+    view.new.insert_one({"_id": 2})
+    view.c.replace_one({"_id": 0}, {"m": 0})
+    view.c.delete_one({"_id": 1})
+    assert stream.next_position is None
+    position = transaction.commit()
+    assert stream.next_position == position
+    shown = events(stream)
+    session = {"id": "session", "uid": hashlib.sha256(b"").digest()}
+    assert all(event["txnNumber"] == 7 and event["lsid"] == session for event in shown)
+    assert list(shown[0])[:3] == ["txnNumber", "lsid", "_id"]
+    assert len({event["clusterTime"] for event in shown}) == 1
+    assert [event["operationType"] for event in shown] == [
+        *["insert", "update", "update", "replace", "delete"]
+    ]
+    assert [event.get("fullDocument") for event in shown[::3]] == [{"_id": 1}, {"_id": 0, "m": 0}]
+    assert shown[2]["updateDescription"]["updatedFields"] == {"a": {"b": 2}}
+    tokens = [event["_id"]["_data"] for event in shown]
+    assert tokens == sorted(set(tokens))
+    [event] = events(elsewhere)
+    assert event["fullDocument"] == {"_id": 2}
+    for number, event in enumerate(shown):
+        resumed = watch(engine, resumeAfter=event["_id"])
+        assert len(events(resumed)) == len(shown) - number - 1
+
+
+def test_a_transaction_that_undoes_itself_is_shown(engine, db):
+    stream = watch(engine)
+    transaction = engine.begin(engine.server.journal)
+    transaction.client.t.c.insert_one({"_id": 1})
+    transaction.client.t.c.delete_one({"_id": 1})
+    transaction.commit()
+    db.c.insert_one({"_id": 2})
+    kinds = [event["operationType"] for event in events(stream)]
+    assert kinds == ["insert", "delete", "insert"]
+
+
+def test_an_aborted_transaction_is_not_shown(engine, db):
+    stream = watch(engine)
+    transaction = engine.begin(engine.server.journal)
+    transaction.client.t.c.insert_one({"_id": 1})
+    transaction.abort()
+    assert events(stream) == []
+
+
+def test_a_write_beside_a_transaction_tells_its_update(engine, db):
+    db.c.insert_one({"_id": 1})
+    stream = watch(engine)
+    transaction = engine.begin(engine.server.journal)
+    update = {"$set": {"a": {"b": 1}, "z": 1}}
+    engine.write_beside(lambda client: client.t.c.update_one({"_id": 1}, update))
+    engine.write_beside(lambda client: client.t.c.update_one({"_id": 1}, {"$set": {"a": {"b": 2}}}))
+    engine.write_beside(lambda client: client.t.c.replace_one({"_id": 1}, {"a": 5}))
+    transaction.abort()
+    shown = told(stream)
+    assert [event["operationType"] for event in shown] == ["update", "update", "replace"]
+    assert shown[1]["updateDescription"]["updatedFields"] == {"a": {"b": 2}}
+    assert "txnNumber" not in shown[0]
+
+
+def test_a_transaction_that_began_before_changes_were_kept():
+    client = mongomock.MongoClient()
+    engine = MemoryEngine(library_of(client), client)
+    engine.attach(Journal(replica_set_of("0")))
+    transaction = engine.begin(engine.server.journal)
+    transaction.client.t.c.insert_one({"_id": 1})
+    stream = watch(engine)
+    transaction.commit()
+    assert [event["fullDocument"] for event in events(stream)] == [{"_id": 1}]
 
 
 # -- what is refused -------------------------------------------------------------------------
