@@ -81,23 +81,30 @@ class ClockError(ReplicaLagError, ValueError):
     """Simulated time was asked to do what it cannot: go back, or be moved on the wall clock."""
 
 
+_ADVICE = (
+    "Resume or catch up the member, give it a lag other than inf, or set a time limit (wtimeout "
+    "for a write, max_time_ms for a read)."
+)
+
+
 class EndlessWaitError(ReplicaLagError):
     """An operation waits for something that can never come, so it fails at once, not hangs.
 
     Attributes:
         operation: The operation that waits.
         waiting_for: What it waits for.
-        members: The members that hold it up, each with the reason.
+        members: The members that hold it up, each with the reason; or what else does.
     """
 
-    def __init__(self, operation: str, waiting_for: str, members: Sequence[str]) -> None:
+    def __init__(
+        self, operation: str, waiting_for: str, members: Sequence[str], advice: str = _ADVICE
+    ) -> None:
         self.operation = operation
         self.waiting_for = waiting_for
         self.members = tuple(members)
         super().__init__(
             f"{operation} would wait for ever: it waits until {waiting_for}, but "
-            f"{' and '.join(self.members)}. Resume or catch up the member, give it a lag other "
-            "than inf, or set a time limit (wtimeout for a write, max_time_ms for a read)."
+            f"{' and '.join(self.members)}. {advice}"
         )
 
 

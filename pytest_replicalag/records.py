@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.durations import Duration
 
-__all__ = ["CallSite", "MissedWrite", "Observation", "Read", "StaleRead", "Write"]
+__all__ = ["CallSite", "Commit", "MissedWrite", "Observation", "Read", "StaleRead", "Write"]
 
 
 class Write:
@@ -39,6 +40,33 @@ class Write:
         self.arguments = arguments
         self.caller = caller
         self.session = session
+
+    def about(self, namespace: str) -> Write:  # noqa: ARG002 - a commit looks at it
+        """The write that a reader of `namespace` is told of."""
+        return self
+
+
+class Commit(Write):
+    """The commit of a transaction: one entry of the oplog, for all that it wrote.
+
+    Args:
+        writes: What it wrote, at least one, in order.
+
+    Attributes:
+        writes: As given.
+    """
+
+    __slots__ = ("writes",)
+
+    def __init__(self, writes: Sequence[Write]) -> None:
+        last = writes[-1]
+        super().__init__(last.operation, last.namespace, last.arguments, last.caller, last.session)
+        self.writes = tuple(writes)
+
+    def about(self, namespace: str) -> Write:
+        """The last write to that namespace; the last one of all if there is none."""
+        own = [write for write in self.writes if write.namespace == namespace]
+        return own[-1] if own else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,7 +186,11 @@ class Simulation:
         return max(time_us - clock.now_us, 0) / 1_000_000
 
     def acknowledge(
-        self, operation: str, position: int, write_concern: dict[str, Any]
+        self,
+        operation: str,
+        position: int,
+        write_concern: dict[str, Any],
+        max_time_ms: int | None = None,
     ) -> dict[str, Any] | None:
         """Wait as the write concern asks.
 
@@ -194,6 +198,7 @@ class Simulation:
             operation: The method's name, for errors.
             position: Of the write's last oplog entry.
             write_concern: As a client sends it.
+            max_time_ms: The operation's time limit in milliseconds, or None.
 
         Returns:
             The write concern error of the reply, if there is one.
@@ -204,7 +209,7 @@ class Simulation:
         if not write_concern and self.replica_set.majority_keeps_up:
             return None
         with governor.lock:
-            ending = self.start_acknowledgement(operation, position, write_concern)
+            ending = self.start_acknowledgement(operation, position, write_concern, max_time_ms)
         self._wait_until(ending.due_us)
         return ending.error
 

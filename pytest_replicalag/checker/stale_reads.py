@@ -76,6 +76,7 @@ def _missed(write: Write | None, age: Duration, read: Read, shorten: Shortener) 
             call_site=None,
             age=age,
         )
+    write = write.about(read.namespace)
     where = "" if write.namespace == read.namespace else f"{write.namespace}."
     return MissedWrite(
         operation=write.operation,
@@ -127,4 +128,6 @@ def _return_the_document(observation: Observation) -> str | None:
     if observation.read.operation != "find_one" or observation.missed_count != 1:
         return None
     [(_, _, write)] = observation.missed
-    return None if write is None else _RETURNING.get(write.operation)
+    if write is None:
+        return None
+    return _RETURNING.get(write.about(observation.read.namespace).operation)

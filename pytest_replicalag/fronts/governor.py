@@ -68,7 +68,11 @@ class Running(Protocol):
         """Charge a round trip, choose the member, wait as the read concern asks."""
 
     def acknowledge(
-        self, operation: str, position: int, write_concern: dict[str, Any]
+        self,
+        operation: str,
+        position: int,
+        write_concern: dict[str, Any],
+        max_time_ms: int | None = None,
     ) -> dict[str, Any] | None:
         """Wait as the write concern asks; returns the write concern error, if any."""
 

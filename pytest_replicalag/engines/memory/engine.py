@@ -125,7 +125,9 @@ class MemoryEngine:
     def has_transactions(self) -> bool:
         """Whether a transaction is open; a front then makes its plain writes by `write_beside`."""
         server = self.server
-        return server.had_transactions and bool(server.transactions)
+        if server.had_transactions and not server.transactions:
+            server.had_transactions = False
+        return server.had_transactions
 
     def write_beside(self, write: Callable[[Any], _Result]) -> _Result:
         """Make a plain write of documents while transactions are open.

@@ -116,6 +116,7 @@ class RoutedClient:
     def list_database_names(self, session: Any = None, **kwargs: Any) -> Any:
         """The names of the databases, from the primary."""
         return self._front.on_primary(
+            "listDatabases",
             self._session(session),
             lambda: super(RoutedClient, self).list_database_names(**kwargs),  # type: ignore[misc]
         )
@@ -153,6 +154,7 @@ class RoutedClient:
         """A session to use; what is none is left to the library, which refuses it."""
         if isinstance(session, ClientSession):
             session.check(self)
+            session.transaction.leave()
             return session
         if session is not None and session:
             self._library.refuse_session(session)

@@ -239,7 +239,8 @@ class RoutedCollection:
         return iter(self._on_primary(session, lambda: list(live.list_indexes(**kwargs))))
 
     def _on_primary(self, session: Any, run: Callable[[], Any]) -> Any:
-        return self._front.on_primary(None if session is None else self._session(session), run)
+        session = None if session is None else self._session(session)
+        return self._front.on_primary("listIndexes", session, run)
 
     def _iter_documents(self, filter: Any) -> Any:
         read = OtherRead(

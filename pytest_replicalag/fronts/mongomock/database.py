@@ -119,7 +119,11 @@ class RoutedDatabase:
 
     def _on_primary(self, session: Any, method: str, *args: Any, **kwargs: Any) -> Any:
         run = getattr(self._target.live, method)
-        return self._front.on_primary(self._client._session(session), run, *args, **kwargs)
+        command = "listCollections"
+        if method == "command":
+            command = args[0] if isinstance(args[0], str) else next(iter(args[0]))
+        session = self._client._session(session)
+        return self._front.on_primary(command, session, run, *args, **kwargs)
 
     def list_collections(self, *args: Any, session: Any = None, **kwargs: Any) -> Any:
         """The collections, from the primary."""

@@ -15,6 +15,8 @@ from pytest_replicalag.call_sites import caller
 from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
+from pytest_replicalag.fronts.mongomock.beside import write_beside
+from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction, kept
 from pytest_replicalag.fronts.mongomock.outcome import (
     BULKS,
     NOT_WAITING,
@@ -41,6 +43,7 @@ class Front:
     def __init__(self, governor: Governor, engine: MemoryEngine) -> None:
         self.governor = governor
         self.engine = engine
+        self.in_transaction = InTransaction(governor, engine)
 
     # -- writes, and whatever else only the primary does -------------------------------------
 
@@ -68,11 +71,13 @@ class Front:
         Raises:
             PyMongoError: What `apply` raises, or the write concern's error; the write stays.
         """
+        if session is not None and session.in_transaction:
+            return self.in_transaction.write(operation, target, session, apply, args, kwargs)
         running = self.governor.running
         if running is None:
             with self.governor.lock:
                 self.engine.attach(None)
-                return apply(*args, **kwargs)
+                return self._apply(operation, target, apply, args, kwargs)
         concern = running.write_concern if write_concern is None else write_concern.document
         if session is not None or concern:
             _check(session, running, operation, concern)
@@ -86,14 +91,12 @@ class Front:
             number = 0 if session is None else session.number
             write = running.write(operation, target.namespace, args, number)
             try:
-                result = apply(*args, **kwargs)
+                result = self._apply(operation, target, apply, args, kwargs)
             except OperationFailure as error:
                 failure = error
             finally:
                 running.journal.write = None
-            if operation == "insert_one" and args and type(args[0]) is dict:
-                # Safe from what the caller does with the document later.
-                write.arguments = (args[0].copy(),)
+            write.arguments = kept(operation, args)
             position = running.replica_set.oplog.last
             if session is not None and acknowledged:
                 session.has_written(running, position)
@@ -106,6 +109,12 @@ class Front:
             raise server_errors.write_concern_exception(trouble)
         waits = batches(operation, args, kwargs, failure)
         return self._finish(running, operation, waits, result, failure, position, concern)
+
+    def _apply(self, operation: str, target: Target, apply: Any, args: Any, kwargs: Any) -> Any:
+        """Apply a write to the live data; a transaction may be in its way."""
+        if not self.engine.server.had_transactions:
+            return apply(*args, **kwargs)
+        return write_beside(self.governor, self.engine, operation, target, apply, args, kwargs)
 
     def _finish(
         self,
@@ -124,9 +133,24 @@ class Front:
         return outcome(result, failure, [error for error in errors if error])
 
     def on_primary(
-        self, session: ClientSession | None, run: Callable[..., Any], *args: Any, **kwargs: Any
+        self,
+        command: str,
+        session: ClientSession | None,
+        run: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
-        """Run a command that drivers send to the primary whatever the read preference."""
+        """Run a command that drivers send to the primary whatever the read preference.
+
+        Args:
+            command: Its name on the server; no transaction takes it.
+            session: Its explicit session, or None.
+            run: Runs it on the live data.
+            args: What `run` is called with.
+            kwargs: The same.
+        """
+        if session is not None and session.in_transaction:
+            self.in_transaction.refuse(session, command)
         running = self.governor.running
         if running is None:
             with self.governor.lock:
@@ -162,6 +186,8 @@ class Front:
             session: Its explicit session, or None.
             max_time_ms: Its time limit, or None.
         """
+        if session is not None and session.in_transaction:
+            return self.in_transaction.read(comparable, target, session)
         running = self.governor.running
         if running is None:
             with self.governor.lock:

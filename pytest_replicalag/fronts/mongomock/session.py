@@ -1,6 +1,6 @@
-"""Client sessions of a wrapped client: causal consistency and snapshot reads.
+"""Client sessions of a wrapped client: causal consistency, snapshot reads, transactions.
 
-Driver specification, Sessions; Causal Consistency; Snapshot Reads.
+Driver specification, Sessions; Causal Consistency; Snapshot Reads; Transactions.
 
 Times are kept as positions in the oplog of the simulation in which they were seen. A session that
 outlives a test starts the next one with what every member has: old data.
@@ -9,19 +9,26 @@ outlives a test starts the next one with what every member has: old data.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from bson import Binary, Timestamp
 from bson.binary import UUID_SUBTYPE
-from pymongo.client_session import SessionOptions  # type: ignore[attr-defined]
+from pymongo.client_session import (  # type: ignore[attr-defined]
+    SessionOptions,
+    TransactionOptions,
+)
 from pymongo.errors import InvalidOperation
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
-from pytest_replicalag.errors import UnsupportedFeatureError
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
+from pytest_replicalag.fronts.mongomock.transactions import SessionTransaction, with_transaction
 from pytest_replicalag.replicaset import server_errors
 
 __all__ = ["ClientSession"]
+
+_Result = TypeVar("_Result")
 
 
 class ClientSession:
@@ -31,6 +38,9 @@ class ClientSession:
         client: The wrapped client that started it.
         governor: Knows the running simulation.
         options: pymongo's session options.
+
+    Attributes:
+        transaction: The newest transaction.
     """
 
     def __init__(self, client: Any, governor: Governor, options: SessionOptions) -> None:
@@ -41,6 +51,7 @@ class ClientSession:
         self._has_ended = False
         self._seen_in: Running | None = None
         self._pin: object | None = None
+        self.transaction = SessionTransaction()
         self._reset(None)
 
     def _reset(self, running: Running | None) -> None:
@@ -84,8 +95,8 @@ class ClientSession:
 
     @property
     def in_transaction(self) -> bool:
-        """False: there are no transactions on a wrapped client."""
-        return False
+        """Whether a transaction was started and has not been ended."""
+        return self.transaction.is_running
 
     @property
     def cluster_time(self) -> Mapping[str, Any] | None:
@@ -135,27 +146,92 @@ class ClientSession:
         if self._operation_time is None or operation_time > self._operation_time:
             self._operation_time = operation_time
 
-    def start_transaction(self, *args: object, **kwargs: object) -> NoReturn:
-        """Refused: transactions are not supported yet."""
+    # -- transactions ----------------------------------------------------------------------
+
+    def start_transaction(
+        self,
+        read_concern: ReadConcern | None = None,
+        write_concern: WriteConcern | None = None,
+        read_preference: Any = None,
+        max_commit_time_ms: int | None = None,
+    ) -> _TransactionContext:
+        """Start a transaction; see pymongo's `ClientSession.start_transaction`.
+
+        Raises:
+            InvalidOperation: There is one, or the session cannot have any.
+            ConfigurationError: The write concern is unacknowledged.
+        """
         self.check(self._client)
-        _refuse_transaction()
+        if self.is_snapshot:
+            raise InvalidOperation("Transactions are not supported in snapshot sessions")
+        if self.in_transaction:
+            raise InvalidOperation("Transaction already in progress")
+        self.transaction = self._next_transaction(
+            TransactionOptions(read_concern, write_concern, read_preference, max_commit_time_ms)
+        )
+        return _TransactionContext(self)
 
-    def commit_transaction(self) -> NoReturn:
-        """Refused: transactions are not supported yet."""
-        _refuse_transaction()
+    def _next_transaction(self, given: TransactionOptions) -> SessionTransaction:
+        """A transaction whose options are the given ones, the session's or the client's."""
+        default = self._options.default_transaction_options or TransactionOptions()
+        read_concern = given.read_concern or default.read_concern or self._client.read_concern
+        write_concern = given.write_concern or default.write_concern
+        write_concern = write_concern or self._client._options.write_concern
+        read_preference = given.read_preference or default.read_preference
+        limit_ms = given.max_commit_time_ms
+        limit_ms = default.max_commit_time_ms if limit_ms is None else limit_ms
+        return SessionTransaction(
+            self.transaction.number + 1,
+            TransactionOptions(read_concern, write_concern, None, limit_ms),
+            read_preference=read_preference or self._client.read_preference,
+            write_concern=write_concern,
+        )
 
-    def abort_transaction(self) -> NoReturn:
-        """Refused: transactions are not supported yet."""
-        _refuse_transaction()
+    def commit_transaction(self) -> None:
+        """Commit the transaction; again, wait once more for its write concern.
 
-    def with_transaction(self, *args: object, **kwargs: object) -> NoReturn:
-        """Refused: transactions are not supported yet."""
-        _refuse_transaction()
+        Raises:
+            InvalidOperation: There is none.
+            PyMongoError: What the server says; its labels tell what to do.
+        """
+        self.check(self._client)
+        self._client._front.in_transaction.commit(self)
+
+    def abort_transaction(self) -> None:
+        """Abort the transaction.
+
+        Raises:
+            InvalidOperation: There is none.
+        """
+        self.check(self._client)
+        self._client._front.in_transaction.abort(self)
+
+    def with_transaction(
+        self,
+        callback: Callable[[ClientSession], _Result],
+        read_concern: ReadConcern | None = None,
+        write_concern: WriteConcern | None = None,
+        read_preference: Any = None,
+        max_commit_time_ms: int | None = None,
+    ) -> _Result:
+        """Run `callback(session)` in a transaction, and again where that helps.
+
+        See pymongo's `ClientSession.with_transaction`.
+        """
+        return with_transaction(
+            self, callback, read_concern, write_concern, read_preference, max_commit_time_ms
+        )
 
     def end_session(self) -> None:
         """End the session; it is an error to use it afterwards."""
-        self._has_ended = True
-        self._unpin()
+        if self._has_ended:
+            return
+        try:
+            if self.in_transaction:
+                self.abort_transaction()
+        finally:
+            self._has_ended = True
+            self._unpin()
 
     def __enter__(self) -> ClientSession:
         return self
@@ -236,8 +312,18 @@ class ClientSession:
             self._pin = None
 
 
-def _refuse_transaction() -> NoReturn:
-    raise UnsupportedFeatureError(
-        "transactions are",
-        "test code that needs them against a real replica set, or run this test without wrap()",
-    )
+class _TransactionContext:
+    """What `start_transaction` returns: commits at the end of a `with`, or aborts."""
+
+    def __init__(self, session: ClientSession) -> None:
+        self._session = session
+
+    def __enter__(self) -> _TransactionContext:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._session.in_transaction:
+            if error is None:
+                self._session.commit_transaction()
+            else:
+                self._session.abort_transaction()

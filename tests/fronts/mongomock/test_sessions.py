@@ -14,7 +14,6 @@ from pymongo.write_concern import WriteConcern
 from simulating import lagging
 
 from pytest_replicalag.clients import wrap
-from pytest_replicalag.errors import UnsupportedFeatureError
 
 OPERATIONS: dict[str, Any] = {
     "insert_one": lambda c, s: c.insert_one({}, session=s),
@@ -203,19 +202,6 @@ def test_levels_that_know_no_cluster_time_are_error_72_in_a_used_causal_session(
         with pytest.raises(OperationFailure) as caught:
             collection.find_one({}, session=session)
         assert caught.value.code == 72
-
-
-def test_transactions_are_refused_with_advice():
-    with wrap(things()).start_session() as session:
-        assert not session.in_transaction
-        for refused in (
-            session.start_transaction,
-            session.commit_transaction,
-            session.abort_transaction,
-            lambda: session.with_transaction(lambda _: None),
-        ):
-            with pytest.raises(UnsupportedFeatureError, match="transactions are not supported"):
-                refused()
 
 
 def test_an_ended_session_is_refused():
