@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         ReplicaLagError,
         SettingError,
         UnknownMemberError,
-        UnsupportedFeatureError,
     )
     from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
 
@@ -38,7 +37,6 @@ __all__ = [
     "SettingError",
     "StaleRead",
     "UnknownMemberError",
-    "UnsupportedFeatureError",
     "__version__",
     "wrap",
 ]

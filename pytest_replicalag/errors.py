@@ -15,7 +15,6 @@ __all__ = [
     "ReplicaLagError",
     "SettingError",
     "UnknownMemberError",
-    "UnsupportedFeatureError",
 ]
 
 
@@ -106,15 +105,3 @@ class EndlessWaitError(ReplicaLagError):
             f"{operation} would wait for ever: it waits until {waiting_for}, but "
             f"{' and '.join(self.members)}. {advice}"
         )
-
-
-class UnsupportedFeatureError(ReplicaLagError, NotImplementedError):
-    """Something that MongoDB has and the simulation has not.
-
-    Attributes:
-        feature: Its name.
-    """
-
-    def __init__(self, feature: str, advice: str) -> None:
-        self.feature = feature
-        super().__init__(f"{feature} not supported on a wrapped client: {advice}")

@@ -4,5 +4,5 @@ They are clients, databases and collections of the library (`isinstance` holds).
 handed to the memory engine, which runs the library's own code on the primary's data or on a
 secondary's; what the library refuses, it still refuses.
 
-Not modelled: transactions and change streams.
+Not modelled: change streams.
 """

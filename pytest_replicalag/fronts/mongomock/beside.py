@@ -38,8 +38,8 @@ def write_beside(
     operation: str,
     target: Target,
     apply: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """Make a plain write; where a transaction is in its way, wait until that has ended.
 

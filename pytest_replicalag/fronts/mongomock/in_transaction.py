@@ -26,7 +26,7 @@ from pytest_replicalag.records import Commit
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
-__all__ = ["InTransaction", "kept", "rebound"]
+__all__ = ["InTransaction", "rebound"]
 
 COMMANDS: Final = {
     "drop": "drop",
@@ -87,7 +87,7 @@ class InTransaction:
             if running is not None:
                 number = session.number
                 session.transaction.writes.append(
-                    running.write(operation, target.namespace, kept(operation, args), number)
+                    running.write(operation, target.namespace, _kept(operation, args), number)
                 )
                 running.journal.write = None
             return rebound(apply, target, transaction.client)(*args, **kwargs)
@@ -222,7 +222,7 @@ def _write_concern(own: SessionTransaction, running: Running | None) -> dict[str
     return concern if own.attempts == 1 else {"wtimeout": 10_000, **concern, "w": "majority"}
 
 
-def kept(operation: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _kept(operation: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Arguments for a report, safe from what the caller does with a document later."""
     if operation == "insert_one" and args and type(args[0]) is dict:
         return (args[0].copy(),)

@@ -6,6 +6,7 @@ While no simulation runs, an operation goes to the live data as on a bare client
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure
@@ -16,7 +17,7 @@ from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
 from pytest_replicalag.fronts.mongomock.beside import write_beside
-from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction, kept
+from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction
 from pytest_replicalag.fronts.mongomock.outcome import (
     BULKS,
     NOT_WAITING,
@@ -71,13 +72,9 @@ class Front:
         Raises:
             PyMongoError: What `apply` raises, or the write concern's error; the write stays.
         """
-        if session is not None and session.in_transaction:
-            return self.in_transaction.write(operation, target, session, apply, args, kwargs)
         running = self.governor.running
-        if running is None:
-            with self.governor.lock:
-                self.engine.attach(None)
-                return self._apply(operation, target, apply, args, kwargs)
+        if running is None or (session is not None and session.in_transaction):
+            return self._write_unrecorded(operation, target, session, apply, args, kwargs)
         concern = running.write_concern if write_concern is None else write_concern.document
         if session is not None or concern:
             _check(session, running, operation, concern)
@@ -86,17 +83,20 @@ class Front:
         result = None
         with self.governor.lock:
             self.engine.attach(running.journal)
-            if self.engine.server.expires:
-                self.engine.expire()
+            self.engine.expire()
+            if self.engine.server.had_transactions:
+                apply = self._beside(operation, target, apply)
             number = 0 if session is None else session.number
             write = running.write(operation, target.namespace, args, number)
             try:
-                result = self._apply(operation, target, apply, args, kwargs)
+                result = apply(*args, **kwargs)
             except OperationFailure as error:
                 failure = error
             finally:
                 running.journal.write = None
-            write.arguments = kept(operation, args)
+            if operation == "insert_one" and args and type(args[0]) is dict:
+                # Safe from what the caller does with the document later.
+                write.arguments = (args[0].copy(),)
             position = running.replica_set.oplog.last
             if session is not None and acknowledged:
                 session.has_written(running, position)
@@ -110,11 +110,29 @@ class Front:
         waits = batches(operation, args, kwargs, failure)
         return self._finish(running, operation, waits, result, failure, position, concern)
 
-    def _apply(self, operation: str, target: Target, apply: Any, args: Any, kwargs: Any) -> Any:
-        """Apply a write to the live data; a transaction may be in its way."""
-        if not self.engine.server.had_transactions:
+    def _write_unrecorded(
+        self,
+        operation: str,
+        target: Target,
+        session: ClientSession | None,
+        apply: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Apply a write that has no oplog entries: nobody lags, or it is part of a transaction."""
+        if session is not None and session.in_transaction:
+            return self.in_transaction.write(operation, target, session, apply, args, kwargs)
+        with self.governor.lock:
+            self.engine.attach(None)
+            if self.engine.server.had_transactions:
+                apply = self._beside(operation, target, apply)
             return apply(*args, **kwargs)
-        return write_beside(self.governor, self.engine, operation, target, apply, args, kwargs)
+
+    def _beside(
+        self, operation: str, target: Target, apply: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """A write of the live data that may have to wait for a transaction."""
+        return partial(write_beside, self.governor, self.engine, operation, target, apply)
 
     def _finish(
         self,
