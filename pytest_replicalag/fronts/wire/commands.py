@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory import commands as data
 from pytest_replicalag.fronts.wire.catalog import Catalog
+from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, opens_stream
 from pytest_replicalag.fronts.wire.clients import Clients
 from pytest_replicalag.fronts.wire.connection import Connection
 from pytest_replicalag.fronts.wire.cursors import Cursors
@@ -52,6 +53,9 @@ class Command:
     has_fields: bool = False
 
 
+_BACKGROUND: Final = frozenset({"hello", "isMaster", "ismaster", "ping", "getMore"})
+"""What clients send without being told to, or while they wait for events."""
+
 _WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions", "ping"})
 
 
@@ -76,7 +80,8 @@ class Commands:
         simulated_set.when_it_changes(self._sessions.start_anew)
         status = Status(simulated_set)
         catalog = Catalog(simulated_set, self._reads)
-        get_more = GetMore(simulated_set, self._cursors, self._reads)
+        self._streams = ChangeStreams(simulated_set, self._reads, self._cursors)
+        get_more = GetMore(self._cursors, self._streams)
         self.table: Mapping[str, Command] = {
             **self._data_commands(catalog, get_more),
             **self._session_commands(),
@@ -230,6 +235,8 @@ class Commands:
             OperationFailure: There is no such command, or it may not run here.
         """
         self._connections.add(request.connection.number)
+        if request.name not in _BACKGROUND:
+            self._streams.somebody_asked()
         command = self.table.get(request.name)
         if command is None:
             raise _unknown(request.name)
@@ -261,6 +268,8 @@ class Commands:
             request.session_number = session.number
 
     def _aggregate(self, request: Request) -> Reply | Awaitable[Reply]:
+        if opens_stream(request.command):
+            return self._streams.open(request)
         if writes_out(request):
             return self._writes.write(request)
         return self._reads.read(request)

@@ -7,10 +7,10 @@ from typing import Any
 
 from bson import Int64
 
+from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, StreamSource
 from pytest_replicalag.fronts.wire.cursors import Cursors, ServerCursor
-from pytest_replicalag.fronts.wire.reads import Reads, batch_reply
+from pytest_replicalag.fronts.wire.reads import batch_reply
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["GetMore"]
@@ -20,15 +20,13 @@ class GetMore:
     """Answers `getMore` and `killCursors`.
 
     Args:
-        simulated_set: The set as its endpoints show it.
         cursors: The cursors that are open.
-        reads: For how long waits are made.
+        streams: Waits for the events of change streams.
     """
 
-    def __init__(self, simulated_set: SimulatedSet, cursors: Cursors, reads: Reads) -> None:
-        self._set = simulated_set
+    def __init__(self, cursors: Cursors, streams: ChangeStreams) -> None:
         self._cursors = cursors
-        self._reads = reads
+        self._streams = streams
 
     def get_more(self, request: Request) -> Reply | Awaitable[Reply]:
         """The next batch.
@@ -38,6 +36,8 @@ class GetMore:
         """
         request.running.replica_set.clock.round_trip()
         cursor = self._cursor(request)
+        if isinstance(cursor.source, StreamSource):
+            return self._streams.get_more(request, cursor)
         size = request.command.get("batchSize")
         batch = cursor.source.take(size or None)
         if cursor.source.is_exhausted:

@@ -14,22 +14,27 @@ from enum import Enum
 from typing import Any, Final
 
 from bson import Binary
+from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.transactions import Transaction
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.replicaset import transaction_errors
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["TIMEOUT_MINUTES", "TRANSIENT", "ServerSession", "Sessions", "TransactionState"]
+__all__ = [
+    "TIMEOUT_MINUTES",
+    "TRANSACTION_LIFETIME_S",
+    "ServerSession",
+    "Sessions",
+    "TransactionState",
+]
 
 TIMEOUT_MINUTES: Final = 30
 """`logicalSessionTimeoutMinutes` of the handshake."""
 
-TRANSIENT: Final = "TransientTransactionError"
-"""The label of an error after which a whole transaction may be tried again."""
-
-_TRANSACTION_LIFETIME_S: Final = 60
+TRANSACTION_LIFETIME_S: Final = 60
 """`transactionLifetimeLimitSeconds`: an older transaction is aborted when another one meets it."""
 
 _REMEMBERED: Final = 10_000
@@ -58,6 +63,8 @@ class ServerSession:
         committed_at: The position of its commit.
         replay: What the newest retryable write replied.
         pins: What keeps its snapshots readable.
+        write: Who wrote last in its transaction.
+        started_s: When its transaction was started.
     """
 
     lsid: Mapping[str, Any]
@@ -68,6 +75,7 @@ class ServerSession:
     committed_at: int = 0
     replay: dict[str, Any] | None = None
     pins: dict[int, object] = field(default_factory=dict)
+    write: Any = None
     started_s: float = 0.0
 
     # -- retryable writes ------------------------------------------------------------------------
@@ -79,24 +87,24 @@ class ServerSession:
             OperationFailure: A newer one has been started.
         """
         if txn_number < self.txn_number:
-            raise self._too_old("Retryable write", txn_number)
+            newer = "retryable write" if self.state is TransactionState.NONE else "transaction"
+            raise operation_failure(
+                225,
+                "TransactionTooOld",
+                f"Retryable write with txnNumber {txn_number} is prohibited on session "
+                f"{_shown(self.lsid)} because a newer {newer} with txnNumber {self.txn_number} has "
+                "already started on this session.",
+            )
         if txn_number == self.txn_number:
             if self.state is not TransactionState.NONE:
-                raise _incomplete(txn_number)
+                raise operation_failure(
+                    217,
+                    "IncompleteTransactionHistory",
+                    "Cannot retry a retryable write that has been converted into a transaction",
+                )
             return self.replay
         self.begin(txn_number, TransactionState.NONE)
         return None
-
-    def _too_old(self, what: str, txn_number: int) -> OperationFailure:
-        newer = "retryable write" if self.state is TransactionState.NONE else "transaction"
-        verb = "Cannot start transaction with" if what == "Transaction" else f"{what} with"
-        ending = "" if what == "Transaction" else " is prohibited"
-        return operation_failure(
-            225,
-            "TransactionTooOld",
-            f"{verb} txnNumber {txn_number}{ending} on session {_shown(self.lsid)} because a newer "
-            f"{newer} with txnNumber {self.txn_number} has already started on this session.",
-        )
 
     def begin(self, txn_number: int, state: TransactionState) -> None:
         """Take up a new transaction number; what an older one left is over."""
@@ -114,38 +122,45 @@ class ServerSession:
             OperationFailure: There is no such transaction, or not any more.
         """
         number = request.command["txnNumber"]
-        if request.command.get("startTransaction"):
-            if number < self.txn_number:
-                raise self._too_old("Transaction", number)
-            if number == self.txn_number and self.state is not TransactionState.ABORTED:
-                raise operation_failure(
-                    50911,
-                    "Location50911",
-                    f"Cannot start a transaction at given transaction number {number} a "
-                    f"transaction with the same number is in state "
-                    f"TxnState::{self._server_state}",
-                )
-            self.begin(number, TransactionState.IN_PROGRESS)
-            return None
-        self.check(number)
-        return self.transaction
+        if not request.command.get("startTransaction"):
+            self.check(number)
+            return self.transaction
+        self._check_age(number)
+        if number == self.txn_number:
+            raise operation_failure(
+                117,
+                "ConflictingOperationInProgress",
+                "Only servers in a sharded cluster can start a new transaction at the active "
+                "transaction number",
+            )
+        self.begin(number, TransactionState.IN_PROGRESS)
+        return None
+
+    def _check_age(self, number: int) -> None:
+        if number < self.txn_number:
+            raise operation_failure(
+                225,
+                "TransactionTooOld",
+                f"Cannot start transaction with {{ txnNumber: {number} }} on session "
+                f"{_shown(self.lsid)} because a newer transaction with txnNumberAndRetryCounter "
+                f"{{ txnNumber: {self.txn_number}, txnRetryCounter: 0 }} has already started on "
+                "this session.",
+            )
 
     def check(self, number: int) -> None:
         """Refuse a number that is not the one in progress.
 
         Raises:
-            OperationFailure: Error 251 or 256.
+            OperationFailure: Error 225, 251 or 256.
         """
+        self._check_age(number)
         if number != self.txn_number or self.state is TransactionState.NONE:
-            active = self.txn_number
-            raise no_such_transaction(
-                f"Given transaction number {number} does not match any in-progress transactions. "
-                f"The active transaction number is {active}"
-            )
-        if self.state is TransactionState.ABORTED:
-            raise no_such_transaction(
-                f"Transaction with {{ txnNumber: {number} }} has been aborted."
-            )
+            raise transaction_errors.not_started(number, self.txn_number)
+        if self.state is TransactionState.ABORTED or (
+            self.transaction is not None and self.transaction.has_ended
+        ):
+            self.abort()
+            raise transaction_errors.aborted(number)
         if self.state is TransactionState.COMMITTED:
             raise operation_failure(
                 256,
@@ -153,14 +168,9 @@ class ServerSession:
                 f"Transaction with {{ txnNumber: {number} }} has been committed.",
             )
 
-    @property
-    def _server_state(self) -> str:
-        return {
-            TransactionState.NONE: "None",
-            TransactionState.IN_PROGRESS: "InProgress",
-            TransactionState.COMMITTED: "Committed",
-            TransactionState.ABORTED: "AbortedWithoutPrepare",
-        }[self.state]
+    def wrote(self, write: Any) -> None:
+        """Note who wrote; the last one stands for the transaction in the log."""
+        self.write = write
 
     def start(self, transaction: Transaction) -> None:
         """Keep the transaction that a first command has begun."""
@@ -171,13 +181,20 @@ class ServerSession:
     def is_too_long(self) -> bool:
         """Whether its transaction has outlived what a server allows."""
         age_s = time.monotonic() - self.started_s
-        return self.transaction is not None and age_s > _TRANSACTION_LIFETIME_S
+        return self.transaction is not None and age_s > TRANSACTION_LIFETIME_S
 
-    def commit(self) -> int:
+    def commit(self, running: Running) -> int:
         """Commit its transaction, once; returns the position of the commit."""
-        if self.transaction is not None:
-            self.committed_at = self.transaction.commit()
-            self.transaction = None
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            running.journal.write = self.write
+            try:
+                self.committed_at = transaction.commit()
+            except OperationFailure:
+                self.state = TransactionState.ABORTED
+                raise
+            finally:
+                running.journal.write = None
         self.state = TransactionState.COMMITTED
         return self.committed_at
 
@@ -263,22 +280,8 @@ class Sessions:
         return [session.lsid for session in self._sessions.values()]
 
 
-def no_such_transaction(message: str) -> OperationFailure:
-    """Error 251, after which the whole transaction may be tried again."""
-    error = operation_failure(251, "NoSuchTransaction", message)
-    error.details["errorLabels"] = [TRANSIENT]  # type: ignore[index]
-    return error
-
-
-def _incomplete(txn_number: int) -> OperationFailure:
-    return operation_failure(
-        244,
-        "IncompleteTransactionHistory",
-        f"Cannot retry a retryable write that has been converted into a transaction "
-        f"(txnNumber {txn_number})",
-    )
-
-
 def _shown(lsid: Mapping[str, Any]) -> str:
+    """A session as servers show it: its id, and the digest of a user that is nobody."""
     key = lsid["id"]
-    return str(key.as_uuid()) if isinstance(key, Binary) and key.subtype == 4 else repr(key)  # noqa: PLR2004
+    name = str(key.as_uuid()) if isinstance(key, Binary) and key.subtype == UUID_SUBTYPE else ""
+    return f"{name} - 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= -  - "

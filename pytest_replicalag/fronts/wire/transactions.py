@@ -12,15 +12,10 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.fronts.wire.sessions import (
-    TRANSIENT,
-    ServerSession,
-    TransactionState,
-    no_such_transaction,
-)
+from pytest_replicalag.fronts.wire.sessions import ServerSession, TransactionState
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.writes import Writes
-from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Transactions"]
@@ -30,6 +25,10 @@ _ENDINGS: Final = ("commitTransaction", "abortTransaction")
 _TRANSIENT_CODES: Final = frozenset({24, 46, 112, 239, 246, 251})
 """Errors after which a whole transaction may be tried again: lock and write conflicts, snapshots
 that are not available, transactions that are gone."""
+
+_INSTEAD: Final = (
+    " Run an aggregation with $group and $sum instead, as drivers' count_documents do."
+)
 
 _LEVELS: Final = (None, "local", "majority", "snapshot")
 
@@ -62,10 +61,9 @@ class Transactions:
             return run(request)
         try:
             if not allowed:
-                raise operation_failure(
-                    263,
-                    "OperationNotSupportedInTransaction",
-                    f"Cannot run '{request.name}' in a multi-document transaction.",
+                raise transaction_errors.refused(
+                    f"Cannot run '{request.name}' in a multi-document transaction."
+                    + (_INSTEAD if request.name == "count" else "")
                 )
             if not request.member.is_primary:
                 raise server_errors.not_writable_primary()
@@ -106,8 +104,8 @@ class Transactions:
         details = error.details
         if error.code in _TRANSIENT_CODES and isinstance(details, dict):
             labels = details.setdefault("errorLabels", [])
-            if TRANSIENT not in labels:
-                labels.append(TRANSIENT)
+            if transaction_errors.TRANSIENT not in labels:
+                labels.append(transaction_errors.TRANSIENT)
 
     def _abort(self, session: ServerSession) -> None:
         session.abort()
@@ -122,7 +120,7 @@ class Transactions:
         if session.state is not TransactionState.COMMITTED or session.txn_number != number:
             session.check(number)
         concern = self._writes.concern(request)
-        position = session.commit()
+        position = session.commit(request.running)
         self._cursors.close_transaction(bytes(session.lsid["id"]))
         return self._writes.acknowledged(request, {}, position, concern)
 
@@ -138,5 +136,7 @@ class Transactions:
             raise server_errors.not_writable_primary()
         request.running.replica_set.clock.round_trip()
         if request.session is None or not request.in_transaction:
-            raise no_such_transaction("commitTransaction must be run within a transaction")
+            raise operation_failure(
+                125, "CommandFailed", f"{request.name} must be run within a transaction"
+            )
         return request.session

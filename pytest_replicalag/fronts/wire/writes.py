@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory import commands
+from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.sessions import TRANSACTION_LIFETIME_S
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
@@ -61,16 +64,52 @@ class Writes:
             request.running.replica_set.clock.round_trip()
             position = request.running.replica_set.oplog.last
             return self.acknowledged(request, replay, position, concern)
+        self._log(request)
+        return self._attempt(request, concern)
+
+    def _attempt(self, request: Request, concern: Mapping[str, Any]) -> Reply | Awaitable[Reply]:
+        """Apply it now, or once the transaction has ended that is in its way."""
         try:
-            reply = self._apply(request, self._engine.live_client)
+            reply = self._apply(request)
+        except Blocked as blocked:
+            return self._once_free(request, concern, blocked.transaction)
         except OperationFailure as error:
-            request.position = request.running.replica_set.oplog.last
+            position = request.position = request.running.replica_set.oplog.last
             if request.name in _NOT_WAITING or not isinstance(error.details, dict):
                 raise
-            return self.acknowledged(request, dict(error.details), request.position, concern)
+            return self.acknowledged(request, dict(error.details), position, concern)
         if "txnNumber" in request.command and request.session is not None:
             request.session.replay = dict(reply)
-        return self.acknowledged(request, reply, request.running.replica_set.oplog.last, concern)
+        position = request.running.replica_set.oplog.last
+        return self.acknowledged(request, reply, position, concern)
+
+    async def _once_free(
+        self, request: Request, concern: Mapping[str, Any], transaction: Transaction
+    ) -> Reply:
+        """Wait for a transaction to end that has written what a plain write would write.
+
+        A server lets a transaction live for a minute, then it aborts it for others' sake.
+
+        Raises:
+            ExecutionTimeout: The write's own time limit has passed.
+        """
+        loop = asyncio.get_running_loop()
+        limit_ms = request.command.get("maxTimeMS")
+        limit_s = limit_ms / 1_000 if limit_ms else TRANSACTION_LIFETIME_S
+        ended: asyncio.Future[None] = loop.create_future()
+        with self._set.governor.lock:
+            transaction.when_ended(lambda: loop.call_soon_threadsafe(_resolve, ended))
+            if transaction.has_ended:
+                _resolve(ended)
+        done, _ = await asyncio.wait([ended], timeout=limit_s)
+        with self._set.governor.lock:
+            if not done and limit_ms:
+                raise server_errors.max_time_expired()
+            transaction.abort()  # it has ended, or has lived for too long
+            request.running = self._set.running()
+            self._log(request)
+            reply = self._attempt(request, concern)
+        return reply if isinstance(reply, Mapping) else await reply
 
     def _replay(self, request: Request) -> dict[str, Any] | None:
         """What a retryable write replied that is sent once more."""
@@ -81,25 +120,51 @@ class Writes:
             return None
         return {**replay, "retriedStmtIds": [0]}
 
-    def _apply(self, request: Request, client: Any) -> dict[str, Any]:
-        """Run a write on the data of the primary, or of a transaction."""
-        running, engine = request.running, self._engine
+    def _log(self, request: Request) -> None:
+        """Charge a round trip, and say in the log who writes."""
         operation, arguments = commands.describe(request.name, request.command)
+        number, by = request.session_number, request.by()
+        request.running.write(operation, request.namespace, arguments, number, by)
+
+    def _apply(self, request: Request) -> dict[str, Any]:
+        """Run a write on the data of the primary.
+
+        Raises:
+            Blocked: An open transaction is in its way.
+        """
+        engine, name, command = self._engine, request.name, request.command
         if engine.server.expires:
             engine.expire()
-        running.write(operation, request.namespace, arguments, request.session_number, request.by())
-        run = commands.catalog if request.name in CATALOG_WRITES else commands.write
         try:
-            reply: dict[str, Any] = run(request.name, request.command, client)
+            if name in CATALOG_WRITES:
+                self._check_free(request)
+                return dict(commands.catalog(name, command, engine.live_client))
+            if engine.has_transactions:
+                return engine.write_beside(lambda client: commands.write(name, command, client))
+            return commands.write(name, command, engine.live_client)
         finally:
-            running.journal.write = None
-        return reply
+            request.running.journal.write = None
+
+    def _check_free(self, request: Request) -> None:
+        """Raise if a transaction uses what would be dropped, renamed or indexed."""
+        if not self._engine.has_transactions:
+            return
+        blocking = self._engine.blocking(request.database, request.collection or None)
+        if blocking is not None:
+            raise Blocked(blocking)
 
     def _write_in_transaction(self, request: Request) -> Reply:
         assert request.session is not None
         transaction = request.session.transaction
         assert transaction is not None
-        return self._apply(request, transaction.client)
+        self._log(request)
+        request.session.wrote(request.running.journal.write)
+        run = commands.catalog if request.name in CATALOG_WRITES else commands.write
+        try:
+            reply: dict[str, Any] = run(request.name, request.command, transaction.client)
+        finally:
+            request.running.journal.write = None
+        return reply
 
     # -- concerns --------------------------------------------------------------------------------
 
@@ -158,3 +223,8 @@ def writes_out(request: Request) -> bool:
     if not isinstance(pipeline, list) or not pipeline or not isinstance(pipeline[-1], Mapping):
         return False
     return any(stage in pipeline[-1] for stage in _WRITING_STAGES)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
