@@ -98,7 +98,7 @@ class Writes:
         limit_s = limit_ms / 1_000 if limit_ms else TRANSACTION_LIFETIME_S
         ended: asyncio.Future[None] = loop.create_future()
         with self._set.governor.lock:
-            transaction.when_ended(lambda: loop.call_soon_threadsafe(_resolve, ended))
+            transaction.when_ended(lambda: _soon(loop, ended))
             if transaction.has_ended:
                 _resolve(ended)
         done, _ = await asyncio.wait([ended], timeout=limit_s)
@@ -223,6 +223,11 @@ def writes_out(request: Request) -> bool:
     if not isinstance(pipeline, list) or not pipeline or not isinstance(pipeline[-1], Mapping):
         return False
     return any(stage in pipeline[-1] for stage in _WRITING_STAGES)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    """Resolve a future of that loop, from whatever thread."""
+    loop.call_soon_threadsafe(_resolve, future)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
