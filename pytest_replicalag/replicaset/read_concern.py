@@ -14,7 +14,7 @@ from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.optime import TERM
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 
-__all__ = ["LEVELS", "ReadConcern", "Wait", "read_position", "wait_for"]
+__all__ = ["LEVELS", "ReadConcern", "Wait", "check", "read_position", "wait_for"]
 
 LEVELS: Final = ("local", "available", "majority", "linearizable", "snapshot")
 
@@ -88,8 +88,12 @@ def wait_for(
     return Wait(until_us=over_us)
 
 
-def _check(member: Member, concern: ReadConcern) -> None:
-    """Raise what the server raises for a read concern that it refuses outright."""
+def check(concern: ReadConcern) -> None:
+    """Raise what the server raises for a read concern that no member takes.
+
+    Raises:
+        OperationFailure: Error 9: there is no such level; 72: it knows no cluster times.
+    """
     if concern.level is not None and concern.level not in LEVELS:
         raise server_errors.unknown_read_concern()
     if concern.after and concern.level in ("available", "linearizable"):
@@ -97,6 +101,11 @@ def _check(member: Member, concern: ReadConcern) -> None:
             "afterClusterTime field can be set only if level is equal to majority, local, or "
             "snapshot"
         )
+
+
+def _check(member: Member, concern: ReadConcern) -> None:
+    """Raise what the server raises for a read concern that it refuses outright."""
+    check(concern)
     if concern.level == "linearizable" and not member.is_primary:
         raise server_errors.not_writable_primary(
             "cannot satisfy linearizable read concern on non-primary node"

@@ -7,7 +7,7 @@ MongoDB manual, Error Codes; driver specification, Read and Write Concern.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from bson import Timestamp
 from pymongo.errors import (
@@ -35,6 +35,9 @@ __all__ = [
     "write_expired",
     "write_timeout",
 ]
+
+
+_MAX_TIME_EXPIRED: Final = 50
 
 
 def operation_failure(
@@ -160,5 +163,6 @@ def unknown_write_concern(mode: str, write_concern: dict[str, Any]) -> dict[str,
 
 def write_concern_exception(error: dict[str, Any]) -> WriteConcernError:
     """What pymongo raises for a reply with that write concern error."""
-    kind = WTimeoutError if error["errInfo"].get("wtimeout") else WriteConcernError
+    is_late = error["code"] == _MAX_TIME_EXPIRED or error["errInfo"].get("wtimeout")
+    kind = WTimeoutError if is_late else WriteConcernError
     return kind(error["errmsg"], error["code"], error)

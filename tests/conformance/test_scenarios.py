@@ -15,7 +15,7 @@ pytest.importorskip("mirakuru", reason="the real replica set runs in: tox run -e
 
 from deployments import SECONDARIES, Deployment, Simulated, observed, on
 from pymongo import InsertOne, ReadPreference, UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import Nearest, PrimaryPreferred, Secondary, SecondaryPreferred
 from pymongo.write_concern import WriteConcern
@@ -374,3 +374,196 @@ def options_are_inherited(d):
     yield database.c.find_one({"_id": "w"})
     primary = database.c.with_options(read_preference=ReadPreference.PRIMARY)
     yield primary.find_one({"_id": "w"})
+
+
+def told(operation: Callable[[], Any]) -> Any:
+    """Of an error its class, code, name and labels; its text may hold times and numbers."""
+    try:
+        operation()
+    except PyMongoError as error:
+        details = getattr(error, "details", None) or {}
+        labels = [label for label in LABELS if error.has_error_label(label)]
+        return type(error).__name__, getattr(error, "code", None), details.get("codeName"), labels
+    return "no error"
+
+
+LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult")
+
+
+@scenario
+def a_transaction_is_seen_all_or_nothing(d):
+    c = seeded(d)
+    d.collection("other").insert_one({"_id": 0})
+    d.settle()
+    d.hold("secondary-2")
+    with d.client.start_session() as session, session.start_transaction():
+        c.insert_one({"_id": 9}, session=session)
+        c.update_many({"_id": {"$lt": 2}}, {"$inc": {"x": 10}}, session=session)
+        c.delete_one({"_id": 2}, session=session)
+        d.collection("other").insert_one({"_id": 1}, session=session)
+        yield list(c.find(session=session, sort=[("_id", 1)]))
+        yield c.count_documents({}, session=session), sorted(c.distinct("x", session=session))
+        yield everywhere(d)
+    d.settle()
+    yield everywhere(d)
+    yield everywhere(d, name="other")
+    d.release()
+    yield everywhere(d)
+
+
+@scenario
+def an_aborted_transaction_leaves_nothing(d):
+    c = seeded(d)
+    with d.client.start_session() as session:
+        session.start_transaction()
+        c.delete_many({}, session=session)
+        d.collection("new").insert_one({}, session=session)
+        session.abort_transaction()
+        session.start_transaction()
+        c.delete_many({}, session=session)
+    yield everywhere(d)
+    yield sorted(d.database.list_collection_names())
+
+
+@scenario
+def a_transaction_conflicts_with_what_was_written_since(d):
+    c = seeded(d)
+    c.create_index("x", unique=True)
+    writes: dict[str, Callable[[Any], Any]] = {
+        "update": lambda s: c.update_one({"_id": 1}, {"$set": {"y": 2}}, session=s),
+        "find and modify": lambda s: c.find_one_and_delete({"_id": 1}, session=s),
+        "insert": lambda s: c.insert_one({"_id": 8, "x": 80}, session=s),
+        "unique": lambda s: c.insert_one({"_id": 7, "x": 81}, session=s),
+        "bulk": lambda s: c.bulk_write(
+            [InsertOne({"_id": 6, "x": 6}), UpdateOne({"_id": 1}, {"$set": {"y": 2}})], session=s
+        ),
+        "duplicate": lambda s: c.insert_one({"_id": 0, "x": 82}, session=s),
+        "no change": lambda s: c.update_one({"_id": 1}, {"$set": {"x": 1}}, session=s),
+        "new collection": lambda s: d.collection("young").insert_one({}, session=s),
+    }
+    for number, (name, write) in enumerate(writes.items()):
+        with d.client.start_session() as session:
+            session.start_transaction()
+            c.find_one({}, session=session)
+            c.update_one({"_id": 1}, {"$set": {"y": 100 + number}})
+            c.update_one({"_id": 0}, {"$set": {"y": 100 + number}})
+            c.update_one({"_id": 8}, {"$set": {"x": 81, "y": number}}, upsert=True)
+            d.collection("young").drop()
+            d.collection("young").insert_one({"_id": number})
+            yield name, told(lambda: write(session))  # noqa: B023
+            yield told(session.commit_transaction)
+        c.delete_one({"_id": 8})
+    yield everywhere(d)[0]
+
+
+@scenario
+def two_transactions_in_each_others_way(d):
+    c = seeded(d)
+    new = d.collection("new")
+    with d.client.start_session() as one, d.client.start_session() as other:
+        for write in (
+            lambda s: c.update_one({"_id": 1}, {"$inc": {"x": 1}}, session=s),
+            lambda s: c.insert_one({"_id": 5}, session=s),
+            lambda s: new.insert_one({}, session=s),
+        ):
+            one.start_transaction()
+            other.start_transaction()
+            yield told(lambda: write(one))  # noqa: B023
+            yield told(lambda: write(other))  # noqa: B023
+            yield told(one.commit_transaction)
+            yield told(other.commit_transaction)
+    yield everywhere(d)[0], new.count_documents({})
+
+
+@scenario
+def what_no_transaction_takes(d):
+    c = seeded(d)
+    refused: list[Callable[[Any], Any]] = [
+        lambda s: c.drop(session=s),
+        lambda s: c.rename("other", session=s),
+        lambda s: c.drop_indexes(session=s),
+        lambda s: c.index_information(session=s),
+        lambda s: d.database.list_collection_names(session=s),
+        lambda s: d.client.list_database_names(session=s),
+        lambda s: d.client.drop_database(d.database.name, session=s),
+        lambda s: d.database.command("ping", session=s),
+        lambda s: d.database.command("count", "c", session=s),
+        lambda s: c.create_index("x", session=s),
+        lambda s: c.aggregate([{"$out": "copy"}], session=s),
+        lambda s: d.client.config.c.find_one(session=s),
+    ]
+    for run in refused:
+        with d.client.start_session() as session:
+            session.start_transaction()
+            c.find_one(session=session)
+            kind, code, details = observed(lambda: run(session))  # noqa: B023
+            yield kind, code, details["errmsg"].replace(d.database.name, "db")
+            yield told(lambda: c.find_one(session=session))
+            yield told(session.commit_transaction)
+
+
+@scenario
+def commits_and_their_write_concern(d):
+    seeded(d)
+    d.hold("secondary-2")
+    c = d.collection()
+    for concern in ({"w": 3, "wtimeout": 50}, {"w": 5}, {"w": "nosuchmode"}, {"w": 1}):
+        with d.client.start_session() as session:
+            session.start_transaction(write_concern=WriteConcern(**concern))
+            c.insert_one({"_id": str(concern)}, session=session)
+            yield observed(session.commit_transaction)
+            yield told(session.commit_transaction)
+            yield c.find_one({"_id": str(concern)})
+    d.hold("secondary-1")
+    with d.client.start_session() as session:
+        session.start_transaction(max_commit_time_ms=100)
+        c.find_one(session=session)
+        yield told(session.commit_transaction)
+
+
+@scenario
+def a_transaction_runs_again_until_it_works(d):
+    c = seeded(d)
+    runs = []
+
+    def add(session: Any) -> str:
+        x = c.find_one({"_id": 1}, session=session)["x"]
+        if not runs:
+            c.update_one({"_id": 1}, {"$inc": {"x": 10}})
+        runs.append(x)
+        c.update_one({"_id": 1}, {"$set": {"x": x + 1}}, session=session)
+        return "done"
+
+    with d.client.start_session() as session:
+        yield session.with_transaction(add), runs
+    yield everywhere(d)[0]
+
+
+@scenario
+def calls_in_the_wrong_order_in_a_transaction(d):
+    c = seeded(d)
+
+    def call(function: Callable[[], Any]) -> Any:
+        try:
+            return str(function())
+        except PyMongoError as error:
+            return type(error).__name__, str(error)
+
+    with d.client.start_session() as s:
+        yield call(s.commit_transaction), call(s.abort_transaction)
+        s.start_transaction()
+        yield call(s.start_transaction), call(s.abort_transaction), call(s.abort_transaction)
+        yield call(s.commit_transaction)
+        s.start_transaction()
+        yield call(s.commit_transaction), call(s.commit_transaction), call(s.abort_transaction)
+        c.find_one(session=s)
+        yield call(s.commit_transaction)
+        s.start_transaction(read_preference=ReadPreference.SECONDARY)
+        yield call(lambda: c.find_one(session=s))
+        s.abort_transaction()
+        for level in ("linearizable", "available", "bogus"):
+            s.start_transaction(read_concern=ReadConcern(level))
+            yield observed(lambda: c.find_one(session=s))
+            s.abort_transaction()
+    with d.client.start_session(snapshot=True) as s:
+        yield call(s.start_transaction)

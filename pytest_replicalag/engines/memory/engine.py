@@ -130,7 +130,7 @@ class MemoryEngine:
         return server.had_transactions
 
     def write_beside(self, write: Callable[[Any], _Result]) -> _Result:
-        """Make a plain write of documents while transactions are open.
+        """Make a plain write of documents while transactions may be open.
 
         Args:
             write: Makes it on the client that it is given, and returns its result.
@@ -138,6 +138,8 @@ class MemoryEngine:
         Raises:
             Blocked: A transaction has written the same document; nothing has happened.
         """
+        if not self.has_transactions:
+            return write(self.live_client)
         own = self._begin(is_plain=True)
         try:
             result = write(own.client)

@@ -99,8 +99,11 @@ class Transaction:
     def commit(self) -> int:
         """Let all its writes take effect, as one oplog entry.
 
+        If it has written nothing, the entry is a no-op, as a server makes it, so that a write
+        concern waits for what the transaction has read.
+
         Returns:
-            The position of that entry; the newest one if nothing was written.
+            The position of that entry.
 
         Raises:
             OperationFailure: Error 112: a collection that it created exists by now.
@@ -111,6 +114,7 @@ class Transaction:
                 raise self.fail(errors.write_conflict())
         self._end()
         server, journal = self._server, self._journal
+        before = journal.replica_set.oplog.last
         if not self._is_plain:
             server.journal = _OneEntry(journal)  # type: ignore[assignment]
         try:
@@ -119,7 +123,10 @@ class Transaction:
                     _apply(store, store.live_database[store.name])
         finally:
             server.journal = journal
-        return journal.replica_set.oplog.last
+        replica_set = journal.replica_set
+        if replica_set.oplog.last == before and not self._is_plain:
+            replica_set.oplog.append(replica_set.clock.now_us, None)
+        return replica_set.oplog.last
 
     def _noting(self) -> AbstractContextManager[None]:
         """Have the change log, if there is one, note what is brought to the live stores."""

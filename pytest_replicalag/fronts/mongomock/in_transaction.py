@@ -128,10 +128,9 @@ class InTransaction:
             journal = None if running is None else running.journal
             self._engine.attach(journal)
             self._engine.expire()
-            if running is not None:
-                session.read_after(running)
+            after = 0 if running is None else session.read_after(running)
             try:
-                result = run(session.transaction.enter(self._engine, journal), running)
+                result = run(session.transaction.enter(self._engine, journal, after), running)
             except (OperationFailure, CollectionInvalid) as error:
                 session.transaction.drop()
                 raise _as_told(error, operation, target) from None

@@ -19,6 +19,8 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine, Transaction
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.records import Write
 from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.read_concern import ReadConcern
+from pytest_replicalag.replicaset.read_concern import check as check_read_concern
 
 __all__ = ["UNKNOWN_RESULT", "SessionTransaction", "State", "with_transaction"]
 
@@ -26,7 +28,6 @@ UNKNOWN_RESULT: Final = "UnknownTransactionCommitResult"
 """The error label that says: commit once more, for it may or may not have been done."""
 
 _LEVELS: Final = (None, "local", "majority", "snapshot")
-_OTHER_LEVELS: Final = ("available", "linearizable")
 
 _RETRY_SECONDS: Final = 120
 _FIRST_BACKOFF: Final = 0.005
@@ -93,8 +94,13 @@ class SessionTransaction:
         """Whether operations in the session belong to it."""
         return self.state in (State.STARTING, State.IN_PROGRESS)
 
-    def enter(self, engine: MemoryEngine, journal: Journal | None) -> Transaction:
+    def enter(self, engine: MemoryEngine, journal: Journal | None, after: int) -> Transaction:
         """The engine's transaction, for the next operation; the first one starts it.
+
+        Args:
+            engine: Holds the data.
+            journal: The running simulation's; None while none runs.
+            after: The position that the session must see (`afterClusterTime`); 0 for none.
 
         Raises:
             OperationFailure: Error 251: it was aborted, or its first command was refused; 72 or 9:
@@ -102,7 +108,7 @@ class SessionTransaction:
         """
         if self.state is State.STARTING:
             self.state = State.IN_PROGRESS
-            self._check_level()
+            self._check_level(after)
             self._server = engine.begin(journal)
         own = self.known()
         own.owner = get_ident()
@@ -135,13 +141,12 @@ class SessionTransaction:
         if self._server is not None:
             self._server.abort()
 
-    def _check_level(self) -> None:
+    def _check_level(self, after: int) -> None:
         concern = self.options.read_concern
         level = None if concern is None else concern.document.get("level")
+        check_read_concern(ReadConcern(level=level, after=after))
         if level in _LEVELS:
             return
-        if level not in _OTHER_LEVELS:
-            raise server_errors.unknown_read_concern()
         raise server_errors.invalid_options(
             "The readConcern level must be either 'local' (default), 'majority' or 'snapshot' in "
             "order to run in a transaction"

@@ -8,6 +8,8 @@ from typing import Any
 
 import mongomock
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from simulating import lags_of
 
@@ -110,11 +112,13 @@ def test_commit_is_one_entry_with_all_images(engine, journal):
     assert set(items(engine, "new").index_information()) == {"_id_", "q_1"}
 
 
-def test_commit_of_nothing_adds_no_entry(engine, journal):
+def test_commit_of_nothing_is_a_no_op(engine, journal):
     transaction = engine.begin(journal)
     items(transaction).update_one({"_id": 1}, {"$set": {"u": 1}})
-    assert transaction.commit() == journal.replica_set.oplog.last == 0
+    assert transaction.is_empty
+    assert transaction.commit() == journal.replica_set.oplog.last == 1
     assert transaction.has_ended
+    assert not engine.has_changed("shop", "items", 0)
 
 
 def test_abort_leaves_no_trace(engine, journal):
@@ -375,3 +379,128 @@ def test_history_is_kept_for_an_open_transaction(engine, journal):
         journal.replica_set.catch_up(["secondary-1"])
     assert list(items(transaction).find()) == OLD
     refused(lambda: items(transaction).delete_one({"_id": 1}))
+
+
+class Naive:
+    """A transaction as it is told: copies of dictionaries, compared at every write."""
+
+    def __init__(self, store: NaiveStore) -> None:
+        self.snapshot = dict(store.documents)
+        self.view = dict(store.documents)
+        self.start = store.clock
+        self.written: set[int] = set()
+
+
+class NaiveStore:
+    """Committed documents, and when each key was written last."""
+
+    def __init__(self) -> None:
+        self.documents = {n: n for n in range(3)}
+        self.clock = 0
+        self.changed = dict.fromkeys(range(6), 0)
+        self.open: dict[int, Naive] = {}
+
+    def write(self, who: int | None, key: int, value: int | None) -> str:
+        """`ok`, `conflict` or `blocked`."""
+        own = Naive(self) if who is None else self.open[who]
+        if own.view.get(key) == value:
+            return "ok"
+        others = [other for name, other in self.open.items() if name != who]
+        if self.changed[key] > own.start or any(key in other.written for other in others):
+            if who is None:
+                return "blocked"
+            del self.open[who]
+            return "conflict"
+        own.written.add(key)
+        own.view.pop(key, None)
+        if value is not None:
+            own.view[key] = value
+        if who is None:
+            self._apply(own)
+        return "ok"
+
+    def commit(self, who: int) -> None:
+        self._apply(self.open.pop(who))
+
+    def _apply(self, own: Naive) -> None:
+        self.clock += 1
+        for key in own.written:
+            self.changed[key] = self.clock
+            self.documents.pop(key, None)
+            if key in own.view:
+                self.documents[key] = own.view[key]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("write"),
+            st.sampled_from([None, 0, 1, 2]),
+            st.integers(0, 5),
+            st.one_of(st.none(), st.integers(0, 3)),
+        ),
+        st.tuples(st.sampled_from(["begin", "commit", "abort"]), st.integers(0, 2)),
+        st.tuples(st.just("attach")),
+    ),
+    max_size=40,
+)
+
+
+def write(client: Any, key: int, value: int | None) -> None:
+    if value is None:
+        items(client).delete_one({"_id": key})
+    else:
+        items(client).update_one({"_id": key}, {"$set": {"v": value}}, upsert=True)
+
+
+def shown(client: Any) -> dict[int, int]:
+    return {document["_id"]: document["v"] for document in items(client).find()}
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@given(STEPS)
+def test_does_what_copies_of_dictionaries_would(steps):
+    client = mongomock.MongoClient()
+    client.shop.items.insert_many([{"_id": n, "v": n} for n in range(3)])
+    library = library_of(client)
+    assert library is not None
+    engine, naive = MemoryEngine(library, client), NaiveStore()
+    journal, open_ones = None, {}
+    for step, *arguments in steps:
+        engine.attach(journal)
+        if step == "attach":
+            journal = None if journal else Journal(ReplicaSet(VirtualClock(), (), 0, "test"))
+        elif step == "write":
+            who, key, value = arguments
+            if who is None or who in open_ones:
+                told = naive.write(who, key, value)
+                found = attempt(engine, open_ones.get(who), key, value)
+                assert found == told
+                if told == "conflict":
+                    assert open_ones.pop(who).has_ended
+        else:
+            [who] = arguments
+            if step == "begin" and who not in open_ones:
+                open_ones[who], naive.open[who] = engine.begin(journal), Naive(naive)
+            elif step == "commit" and who in open_ones:
+                open_ones.pop(who).commit()
+                naive.commit(who)
+            elif step == "abort" and who in open_ones:
+                open_ones.pop(who).abort()
+                del naive.open[who]
+        assert shown(engine.live_client) == naive.documents
+        for name, own in open_ones.items():
+            assert shown(own.client) == naive.open[name].view
+
+
+def attempt(engine: MemoryEngine, own: Transaction | None, key: int, value: int | None) -> str:
+    try:
+        if own is None:
+            engine.write_beside(lambda client: write(client, key, value))
+        else:
+            write(own.client, key, value)
+    except Blocked:
+        return "blocked"
+    except OperationFailure as error:
+        return "conflict" if error.code == 112 else str(error)
+    return "ok"

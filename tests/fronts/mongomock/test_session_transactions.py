@@ -15,7 +15,6 @@ from pymongo.errors import (
     DuplicateKeyError,
     InvalidOperation,
     OperationFailure,
-    PyMongoError,
     WriteConcernError,
     WTimeoutError,
 )
@@ -384,7 +383,7 @@ def test_a_commit_that_outlasts_its_time(lag, items, session):
     lag.control.pause()
     session.start_transaction(max_commit_time_ms=200)
     items.insert_one({"_id": 9}, session=session)
-    error = failed(session.commit_transaction, PyMongoError)
+    error = failed(session.commit_transaction, WTimeoutError)
     assert (error.code, error.has_error_label(UNKNOWN)) == (50, True)
     assert items.find_one({"_id": 9}) == {"_id": 9}
 
