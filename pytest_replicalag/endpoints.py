@@ -9,17 +9,21 @@ from __future__ import annotations
 import atexit
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.fronts.wire.callers import Callers
+from pytest_replicalag.fronts.wire.clients import Clients
+from pytest_replicalag.fronts.wire.commands import Command, Commands
 from pytest_replicalag.fronts.wire.front import WireFront
 from pytest_replicalag.fronts.wire.server import HOST, Server
+from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.replicaset.replica_set import SET_NAME
 from pytest_replicalag.simulation import governor
 
-__all__ = ["Endpoints", "endpoints"]
+__all__ = ["Endpoints", "command_table", "endpoints"]
 
 _LIBRARIES: Final = ("mongomock_ng", "mongomock")
 """What holds the data: the first that is installed. mongomock-ng knows more of MongoDB."""
@@ -75,6 +79,11 @@ def _engine() -> MemoryEngine:
     library = library_of(client)
     assert library is not None
     return MemoryEngine(library, client)
+
+
+def command_table() -> Mapping[str, Command]:
+    """The commands that an endpoint answers, by name; the reference page is made from it."""
+    return Commands(SimulatedSet(governor, _engine()), Clients()).table
 
 
 endpoints = Endpoints()

@@ -3,6 +3,8 @@
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from pytest_replicalag.endpoints import command_table
+from pytest_replicalag.engines.memory.commands import COMMANDS
 from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import OPTIONS, Given
 from pytest_replicalag.settings import read_marker, resolve
@@ -78,6 +80,31 @@ class BadSettings(Directive):
         return [table(rows, (40, 60))]
 
 
+class Commands(Directive):
+    """A table of the commands that an endpoint answers."""
+
+    def run(self):
+        rows = [("Command", "What it does here", "In transactions")]
+        rows += [
+            (code(name), command.summary, "yes" if command.in_transaction else "")
+            for name, command in sorted(command_table().items(), key=lambda item: item[0].lower())
+        ]
+        return [table(rows, (26, 58, 16))]
+
+
+class CommandFields(Directive):
+    """A table of the fields that each data command may have."""
+
+    def run(self):
+        rows = [("Command", "Supported", "Taken, changes nothing", "Refused with error 115")]
+        rows += [
+            (code(name), *map(", ".join, (fields.supported, fields.ignored, fields.refused)))
+            for name, fields in COMMANDS.items()
+            if name in command_table() and (fields.supported or fields.ignored or fields.refused)
+        ]
+        return [table(rows, (18, 32, 25, 25))]
+
+
 def marked(args, words):
     """What a marker with these arguments means."""
     return resolve([read_marker(args, words, "test_orders.py::test_order")])
@@ -140,4 +167,6 @@ def setup(app):
     app.connect("autodoc-process-docstring", restore_property, priority=600)
     app.add_directive("replica-lag-options", Options)
     app.add_directive("replica-lag-bad-settings", BadSettings)
+    app.add_directive("replica-lag-commands", Commands)
+    app.add_directive("replica-lag-command-fields", CommandFields)
     return {"version": "1", "parallel_read_safe": True}
