@@ -59,10 +59,13 @@ def _time(code: Callable[[], object], calls: int) -> float:
     return (time.perf_counter() - started) / calls
 
 
-def show(title: str, comparison: Comparison, reach: float) -> None:
-    """Print one row."""
-    verdict = "reached" if comparison.ratio <= reach else "NOT reached"
-    print(
+def show(title: str, comparison: Comparison, reach: float | None) -> None:
+    """Print one row; `reach` is the ratio to reach, or None where there is none to reach."""
+    row = (
         f"{title:<58} {comparison.subject_us:>9.1f} us {comparison.peer_us:>9.1f} us "
-        f"{comparison.ratio:>7.3f}x  (<= {reach:g}x: {verdict})"
+        f"{comparison.ratio:>7.3f}x"
     )
+    if reach is not None:
+        verdict = "reached" if comparison.ratio <= reach else "NOT reached"
+        row += f"  (<= {reach:g}x: {verdict})"
+    print(row, flush=True)
