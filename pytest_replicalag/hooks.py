@@ -205,6 +205,10 @@ def _settings(item: pytest.Item) -> Settings | None:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Prepare the simulation of a test that lags."""
     settings = _settings(item)
+    if "pytest_replicalag.endpoints" in sys.modules:
+        from pytest_replicalag.simulation import governor
+
+        governor.rest_like(settings or item.config.stash[_state_key].settings)
     if settings is not None and settings.enabled:
         from pytest_replicalag.running import TestRun
 
@@ -261,7 +265,8 @@ def uri_of(config: pytest.Config) -> str:
     from pytest_replicalag.endpoints import endpoints
     from pytest_replicalag.simulation import governor
 
-    governor.resting_settings = config.stash[_state_key].settings
+    if governor.running is None:
+        governor.rest_like(config.stash[_state_key].settings)
     return endpoints.uri
 
 

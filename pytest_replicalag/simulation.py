@@ -310,6 +310,13 @@ class SimulationGovernor:
         self._last: Simulation | None = None
         self._continues = False
 
+    def rest_like(self, settings: Settings) -> None:
+        """Let the set that endpoints show while no test lags have the members of a test's set."""
+        with self.lock:
+            if settings.secondaries != self.resting_settings.secondaries:
+                self._resting = None
+            self.resting_settings = settings
+
     def continue_times(self) -> None:
         """From now on, let no test's logical times go back behind those of the one before.
 
@@ -342,13 +349,16 @@ class SimulationGovernor:
     @contextmanager
     def govern(self, simulation: Simulation | None) -> Iterator[None]:
         """Let `simulation` run inside; the one that ran before, if any, goes on afterwards."""
-        before, self.running = self.running, simulation
-        self._begin_after(self._resting or self._last, simulation)
-        self._resting = None
+        with self.lock:  # endpoints ask on a thread of their own
+            before = self.running
+            self._begin_after(self._resting or self._last, simulation)
+            self.running = simulation
+            self._resting = None
         try:
             yield
         finally:
-            self.running = before
+            with self.lock:
+                self.running = before
 
 
 governor = SimulationGovernor()

@@ -133,8 +133,9 @@ def _result(report: RunReport) -> str:
         return f"Stale reads in {stale} of {tests}."
     if not report.reads:
         return (
-            f"Nothing was checked: {tests} read nothing through a wrapped client. Wrap the client "
-            "(pytest_replicalag.wrap), or name its fixture in replica_lag_fixtures."
+            f"Nothing was checked: {tests} read nothing through a client of the simulated set. "
+            "Wrap the client (pytest_replicalag.wrap), name its fixture in replica_lag_fixtures, or "
+            "connect it to replica_lag_uri."
         )
     if not report.secondary_reads:
         reads = f"{report.reads} {_plural(report.reads, 'read')} with lag"

@@ -20,6 +20,7 @@ from pymongo.errors import OperationFailure
 from pytest_replicalag.engines.memory.transactions import Transaction
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.records import Commit, Write
 from pytest_replicalag.replicaset import transaction_errors
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
@@ -63,7 +64,7 @@ class ServerSession:
         committed_at: The position of its commit.
         replay: What the newest retryable write replied.
         pins: What keeps its snapshots readable.
-        write: Who wrote last in its transaction.
+        writes: What its transaction has written so far.
         started_s: When its transaction was started.
     """
 
@@ -75,7 +76,7 @@ class ServerSession:
     committed_at: int = 0
     replay: dict[str, Any] | None = None
     pins: dict[int, object] = field(default_factory=dict)
-    write: Any = None
+    writes: list[Write] = field(default_factory=list)
     started_s: float = 0.0
 
     # -- retryable writes ------------------------------------------------------------------------
@@ -168,13 +169,14 @@ class ServerSession:
                 f"Transaction with {{ txnNumber: {number} }} has been committed.",
             )
 
-    def wrote(self, write: Any) -> None:
-        """Note who wrote; the last one stands for the transaction in the log."""
-        self.write = write
+    def wrote(self, write: Write) -> None:
+        """Note a write of its transaction, for the log."""
+        self.writes.append(write)
 
     def start(self, transaction: Transaction) -> None:
         """Keep the transaction that a first command has begun."""
         self.transaction = transaction
+        self.writes = []
         self.started_s = time.monotonic()
 
     @property
@@ -187,7 +189,7 @@ class ServerSession:
         """Commit its transaction, once; returns the position of the commit."""
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
-            running.journal.write = self.write
+            running.journal.write = Commit(self.writes) if self.writes else None
             try:
                 self.committed_at = transaction.commit()
             except OperationFailure:

@@ -10,6 +10,7 @@ from pytest_replicalag.engines.memory.commands.errors import not_supported, serv
 from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.comparison import (
     Comparable,
+    Evaluation,
     FindRead,
     LibraryFind,
     OtherRead,
@@ -30,6 +31,18 @@ class _ServerFind(LibraryFind):
     def results(self, collection: Any) -> list[Any]:
         with server_errors(collection):
             return super().results(collection)
+
+
+class _Count(OtherRead):
+    """The pipeline that drivers send for `count_documents`; told as the number it stands for."""
+
+    def results(self, then: Evaluation, now: Evaluation) -> tuple[Any, Any]:
+        found, fresh = super().results(then, now)
+        return _number(found), _number(fresh)
+
+
+def _number(result: list[Any]) -> int:
+    return int(result[0]["n"]) if result else 0
 
 
 def read(name: str, command: Mapping[str, Any], library: Library) -> Comparable:
@@ -121,7 +134,8 @@ def _aggregate(
     pipeline = command["pipeline"]
     stages = for_filter(pipeline)
     first = stages[0].get("$match") if stages and isinstance(stages[0], Mapping) else None
-    return OtherRead(
+    kind = _Count if operation == "count_documents" else OtherRead
+    return kind(
         operation,
         arguments,
         lambda coll: run_pipeline(coll, stages),
