@@ -20,9 +20,11 @@ from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, opens_st
 from pytest_replicalag.fronts.wire.clients import Clients
 from pytest_replicalag.fronts.wire.connection import Connection
 from pytest_replicalag.fronts.wire.cursors import Cursors
+from pytest_replicalag.fronts.wire.fail_points import FailPoints, Fault
 from pytest_replicalag.fronts.wire.getmore import GetMore
 from pytest_replicalag.fronts.wire.handshake import Handshake
-from pytest_replicalag.fronts.wire.reads import Reads
+from pytest_replicalag.fronts.wire.protocol import ClosedOnPurpose
+from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES, Sessions
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
@@ -73,11 +75,13 @@ class Commands:
         self._cursors = Cursors()
         self._sessions = Sessions()
         self._connections: set[int] = set()
+        self._fail_points = FailPoints()
         self._handshake = Handshake(simulated_set)
         self._reads = Reads(simulated_set, self._cursors)
         self._writes = Writes(simulated_set, self._reads)
         self._transactions = Transactions(simulated_set, self._writes, self._cursors)
         simulated_set.when_it_changes(self._sessions.start_anew)
+        simulated_set.when_it_changes(self._fail_points.clear)
         status = Status(simulated_set)
         catalog = Catalog(simulated_set, self._reads)
         self._streams = ChangeStreams(simulated_set, self._reads, self._cursors)
@@ -192,6 +196,11 @@ class Commands:
             summary="Refused: there are no users.",
         )
         return {
+            "configureFailPoint": Command(
+                run=self._fail_points.configure,
+                summary="Let commands fail, as drivers' test suites do: `failCommand`.",
+                admin_only=True,
+            ),
             "hello": hello,
             "isMaster": hello,
             "ismaster": hello,
@@ -246,6 +255,31 @@ class Commands:
                 "Unauthorized",
                 f"{request.name} may only be run against the admin database.",
             )
+        fault = self._fail_points.fault(request)
+        if fault is None:
+            return self._run(request, command)
+        if fault.wait_s:
+            return self._run_later(request, command, fault)
+        return self._run_faulty(request, command, fault)
+
+    async def _run_later(self, request: Request, command: Command, fault: Fault) -> Reply:
+        await pause(fault.wait_s)
+        with self._set.governor.lock:
+            request.running = self._set.running()
+            reply = self._run_faulty(request, command, fault)
+        return reply if isinstance(reply, Mapping) else await reply
+
+    def _run_faulty(
+        self, request: Request, command: Command, fault: Fault
+    ) -> Reply | Awaitable[Reply]:
+        if fault.closes:
+            raise ClosedOnPurpose("the fail point failCommand closes it")
+        if fault.error is not None:
+            raise fault.error
+        reply = self._run(request, command)
+        return fault.changed(reply) if isinstance(reply, Mapping) else _changed(reply, fault)
+
+    def _run(self, request: Request, command: Command) -> Reply | Awaitable[Reply]:
         if command.has_fields:
             data.check_fields(request.name, request.command)
         if "lsid" in request.command and request.name not in _WITHOUT_SESSION:
@@ -315,3 +349,7 @@ class Commands:
 
 def _unknown(name: str) -> OperationFailure:
     return operation_failure(59, "CommandNotFound", f"no such command: '{name}'")
+
+
+async def _changed(reply: Awaitable[Reply], fault: Fault) -> Reply:
+    return fault.changed(await reply)

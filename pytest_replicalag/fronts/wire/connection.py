@@ -13,7 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from pytest_replicalag.fronts.wire.protocol import Message, MessageBuffer, ProtocolError, parse
+from pytest_replicalag.fronts.wire.protocol import (
+    ClosedOnPurpose,
+    Message,
+    MessageBuffer,
+    ProtocolError,
+    parse,
+)
 
 __all__ = ["Answer", "Connection"]
 
@@ -105,7 +111,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _refuse(self, error: Exception) -> None:
-        _log.warning("closing connection %d: %s", self.number, error)
+        level = logging.DEBUG if isinstance(error, ClosedOnPurpose) else logging.WARNING
+        _log.log(level, "closing connection %d: %s", self.number, error)
         self._waiting.clear()
         self.close()
 

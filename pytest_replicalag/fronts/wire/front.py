@@ -22,7 +22,13 @@ from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients
 from pytest_replicalag.fronts.wire.codec import command_of, encoded
 from pytest_replicalag.fronts.wire.commands import Commands
 from pytest_replicalag.fronts.wire.connection import Answer, Connection
-from pytest_replicalag.fronts.wire.protocol import OP_QUERY, Message, op_msg, op_reply
+from pytest_replicalag.fronts.wire.protocol import (
+    OP_QUERY,
+    Message,
+    ProtocolError,
+    op_msg,
+    op_reply,
+)
 from pytest_replicalag.fronts.wire.reads import pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
@@ -68,6 +74,8 @@ class WireFront:
             try:
                 request = self._request(connection, message)
                 reply = self._run(request)
+            except ProtocolError:
+                raise
             except Exception as error:  # whatever it is, the client gets a reply
                 reply = _error_reply(error)
             if isinstance(reply, Mapping):
@@ -79,6 +87,8 @@ class WireFront:
     ) -> bytes | None:
         try:
             reply = await waiting
+        except ProtocolError:
+            raise
         except Exception as error:  # as above
             reply = _error_reply(error)
         with self._governor.lock:

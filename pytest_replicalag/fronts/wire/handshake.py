@@ -33,7 +33,7 @@ _MAX_WRITES: Final = 100_000
 _PARAMETERS: Final = {
     "featureCompatibilityVersion": {"version": "6.0"},
     "authenticationMechanisms": [],
-    "enableTestCommands": False,
+    "enableTestCommands": True,
     "logLevel": 0,
     "maxTransactionLockRequestTimeoutMillis": 5,
     "requireApiVersion": False,

@@ -22,6 +22,7 @@ __all__ = [
     "MORE_TO_COME",
     "OP_MSG",
     "OP_QUERY",
+    "ClosedOnPurpose",
     "Message",
     "MessageBuffer",
     "ProtocolError",
@@ -53,6 +54,10 @@ _BODY, _SEQUENCE = 0, 1
 
 class ProtocolError(Exception):
     """Bytes that are no message; the connection that sent them is closed."""
+
+
+class ClosedOnPurpose(ProtocolError):
+    """Nothing is wrong: a test wants to see its connection closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

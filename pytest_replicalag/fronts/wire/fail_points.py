@@ -1,0 +1,217 @@
+"""Fail points: a server's own way to make commands fail for a test.
+
+`failCommand` lets commands fail, or their connection close, or their answer wait; drivers' test
+suites use it, and so can tests of an application's retries. `rsSyncApplyStop` stops a secondary
+from applying, as `replica_lag.pause` does.
+Driver specifications, `failCommand`; the server's documentation, The failCommand Fail Point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["FailPoints", "Fault"]
+
+
+_RETRYABLE: Final = frozenset(
+    {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+)
+"""Errors that carry the label `RetryableWriteError` on a retryable write.
+Driver specification, Retryable Writes: Determining Retryable Errors."""
+
+_NAMES: Final = {
+    2: "BadValue",
+    6: "HostUnreachable",
+    7: "HostNotFound",
+    8: "UnknownError",
+    11: "UserNotFound",
+    24: "LockTimeout",
+    46: "LockBusy",
+    50: "MaxTimeMSExpired",
+    64: "WriteConcernFailed",
+    79: "UnknownReplWriteConcern",
+    89: "NetworkTimeout",
+    91: "ShutdownInProgress",
+    100: "UnsatisfiableWriteConcern",
+    112: "WriteConflict",
+    134: "ReadConcernMajorityNotAvailableYet",
+    189: "PrimarySteppedDown",
+    251: "NoSuchTransaction",
+    262: "ExceededTimeLimit",
+    9001: "SocketException",
+    10107: "NotWritablePrimary",
+    11600: "InterruptedAtShutdown",
+    11602: "InterruptedDueToReplStateChange",
+    13388: "StaleConfig",
+    13435: "NotPrimaryNoSecondaryOk",
+    13436: "NotPrimaryOrSecondary",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class _FailCommand:
+    """One member's `failCommand`, while it is on.
+
+    Attributes:
+        data: Which commands, and what becomes of them.
+        left: How many times it still fires; None for always.
+        skip: How many times it lets pass first.
+    """
+
+    data: Mapping[str, Any]
+    left: int | None
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What happens to one command.
+
+    Attributes:
+        error: The reply in place of running it, or None.
+        closes: Whether its connection is closed instead.
+        wait_s: How long it waits first, in seconds.
+        write_concern_error: What is added to its reply, or None.
+        labels: The error labels that its reply has in place of its own, or None.
+    """
+
+    error: OperationFailure | None = None
+    closes: bool = False
+    wait_s: float = 0.0
+    write_concern_error: Mapping[str, Any] | None = None
+    labels: list[str] | None = field(default=None)
+
+    def changed(self, reply: Reply) -> Reply:
+        """The reply of a command that has run."""
+        if self.write_concern_error is None:
+            return reply
+        error = dict(self.write_concern_error)
+        error.setdefault("codeName", _NAMES.get(error.get("code", 0), ""))
+        labels = {} if self.labels is None else {"errorLabels": self.labels}
+        return {**reply, "writeConcernError": error, **labels}
+
+
+class FailPoints:
+    """The fail points of all members."""
+
+    def __init__(self) -> None:
+        self._fail_commands: dict[int, _FailCommand] = {}
+        self._fired = 0
+
+    def clear(self) -> None:
+        """Switch all off: another test's set takes over."""
+        self._fail_commands.clear()
+
+    def configure(self, request: Request) -> Reply:
+        """Answer `configureFailPoint`.
+
+        Raises:
+            OperationFailure: There is no such fail point, or no such mode.
+        """
+        name, mode = request.command["configureFailPoint"], request.command.get("mode")
+        if name == "rsSyncApplyStop":
+            self._stop_applying(request, mode)
+            return {"count": 0}
+        if name != "failCommand":
+            raise operation_failure(
+                15891,
+                "Location15891",
+                f"{name} not found; pytest-replicalag has failCommand and rsSyncApplyStop",
+            )
+        endpoint, data = request.connection.endpoint, request.command.get("data") or {}
+        if mode == "off":
+            self._fail_commands.pop(endpoint, None)
+        elif mode == "alwaysOn":
+            self._fail_commands[endpoint] = _FailCommand(data=data, left=None)
+        elif isinstance(mode, Mapping) and isinstance(mode.get("times"), int):
+            self._fail_commands[endpoint] = _FailCommand(data=data, left=mode["times"])
+        elif isinstance(mode, Mapping) and isinstance(mode.get("skip"), int):
+            self._fail_commands[endpoint] = _FailCommand(data=data, left=None, skip=mode["skip"])
+        else:
+            raise operation_failure(
+                9,
+                "FailedToParse",
+                f"unknown mode {mode!r}; write 'off', 'alwaysOn', {{times: N}} or {{skip: N}}",
+            )
+        return {"count": self._fired}
+
+    def _stop_applying(self, request: Request, mode: Any) -> None:
+        member, replica_set = request.member, request.running.replica_set
+        if member.is_primary:
+            return  # it applies nothing
+        if mode == "off":
+            replica_set.resume([member.name])
+        else:
+            replica_set.pause([member.name])
+
+    def fault(self, request: Request) -> Fault | None:
+        """What happens to a command; None for nothing out of the ordinary."""
+        point = self._fail_commands.get(request.connection.endpoint)
+        if point is None or not _concerns(point.data, request):
+            return None
+        if point.skip:
+            point.skip -= 1
+            return None
+        if point.left is not None:
+            point.left -= 1
+            if point.left <= 0:
+                del self._fail_commands[request.connection.endpoint]
+        self._fired += 1
+        return _fault(point.data, request)
+
+
+def _concerns(data: Mapping[str, Any], request: Request) -> bool:
+    name, named = request.name, data.get("failCommands", [])
+    if name not in named:
+        return False
+    application = request.connection.client.get("application", {}).get("name")
+    return "appName" not in data or data["appName"] == application
+
+
+def _fault(data: Mapping[str, Any], request: Request) -> Fault:
+    labels = data.get("errorLabels")
+    wait_s = data.get("blockTimeMS", 0) / 1_000 if data.get("blockConnection") else 0.0
+    code = data.get("errorCode")
+    error = None
+    if code is not None:
+        error = operation_failure(
+            code,
+            _NAMES.get(code, f"Location{code}"),
+            "Failing command via 'failCommand' failpoint",
+        )
+        labels = _labels(code, request) if labels is None else labels
+        if labels:
+            error.details["errorLabels"] = labels  # type: ignore[index]
+    return Fault(
+        error=error,
+        closes=bool(data.get("closeConnection")),
+        wait_s=wait_s,
+        write_concern_error=data.get("writeConcernError"),
+        labels=_labels_of_concern(data, request),
+    )
+
+
+def _labels(code: int, request: Request) -> list[str]:
+    """The labels that a server gives an error by itself."""
+    if request.in_transaction and request.name not in ("commitTransaction", "abortTransaction"):
+        transient = _RETRYABLE | {24, 46, 112, 246, 251}
+        return ["TransientTransactionError"] if code in transient else []
+    is_ending = request.name in ("commitTransaction", "abortTransaction")
+    is_retryable = "txnNumber" in request.command or is_ending
+    return ["RetryableWriteError"] if is_retryable and code in _RETRYABLE else []
+
+
+def _labels_of_concern(data: Mapping[str, Any], request: Request) -> list[str] | None:
+    if "errorLabels" in data:
+        return list(data["errorLabels"])
+    error = data.get("writeConcernError")
+    if isinstance(error, Mapping) and isinstance(error.get("code"), int):
+        return _labels(error["code"], request) or None
+    return None

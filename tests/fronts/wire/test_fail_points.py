@@ -1,0 +1,117 @@
+"""Fail points: commands that fail as a test wants them to."""
+
+from __future__ import annotations
+
+import pymongo
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure, WriteConcernError
+from simulating import simulation_of
+
+from pytest_replicalag.endpoints import Endpoints
+from pytest_replicalag.simulation import governor
+
+
+@pytest.fixture(scope="module")
+def endpoints():
+    endpoints = Endpoints()
+    yield endpoints
+    endpoints.stop()
+
+
+@pytest.fixture
+def client(endpoints):
+    with pymongo.MongoClient(endpoints.uri, appName="shop", retryReads=False) as client:
+        client.drop_database("shop")
+        client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        yield client
+
+
+def fail(client, mode, **data):
+    client.admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+
+
+def test_a_command_fails_as_often_as_it_says(client):
+    fail(client, {"times": 2}, failCommands=["find"], errorCode=96)
+    for _ in range(2):
+        with pytest.raises(OperationFailure, match="Failing command via 'failCommand'") as failure:
+            client.shop.orders.find_one()
+        assert failure.value.code == 96
+    assert client.shop.orders.find_one() is None
+
+
+def test_a_command_can_be_let_pass_first(client):
+    fail(client, {"skip": 1}, failCommands=["find"], errorCode=2)
+    assert client.shop.orders.find_one() is None
+    with pytest.raises(OperationFailure):
+        client.shop.orders.find_one()
+
+
+def test_only_the_commands_that_are_named_fail(client):
+    fail(client, "alwaysOn", failCommands=["insert"], errorCode=2)
+    assert client.shop.orders.find_one() is None
+
+
+def test_only_the_application_that_is_named_fails(client):
+    fail(client, "alwaysOn", failCommands=["find"], errorCode=2, appName="other")
+    assert client.shop.orders.find_one() is None
+
+
+def test_a_retryable_write_is_tried_again_after_a_closed_connection_and_applied_once(client):
+    fail(client, {"times": 1}, failCommands=["insert"], closeConnection=True)
+    client.shop.orders.insert_one({"_id": 7})
+    assert client.shop.orders.count_documents({}) == 1
+
+
+def test_a_read_that_is_not_retried_sees_its_connection_closed(client):
+    fail(client, {"times": 1}, failCommands=["find"], closeConnection=True)
+    with pytest.raises(AutoReconnect):
+        client.shop.orders.find_one()
+
+
+def test_a_write_that_has_run_can_have_a_write_concern_error(client):
+    error = {"code": 100, "errmsg": "Not enough data-bearing nodes"}
+    fail(client, {"times": 1}, failCommands=["insert"], writeConcernError=error)
+    with pytest.raises(WriteConcernError) as failure:
+        client.shop.orders.insert_one({"_id": 7})
+    assert failure.value.details["codeName"] == "UnsatisfiableWriteConcern"
+    assert client.shop.orders.find_one() == {"_id": 7}
+
+
+def test_labels_are_those_that_are_given(client):
+    labels = ["TransientTransactionError"]
+    fail(client, {"times": 1}, failCommands=["find"], errorCode=2, errorLabels=labels)
+    with pytest.raises(OperationFailure) as failure:
+        client.shop.orders.find_one()
+    assert failure.value.has_error_label("TransientTransactionError")
+
+
+def test_a_secondary_can_be_stopped_as_on_a_server(client):
+    simulation = simulation_of(lag="0")
+    with governor.govern(simulation):
+        client.admin.command("ping")
+        host, port = min(client.secondaries)
+        with pymongo.MongoClient(host, port, directConnection=True) as direct:
+            stop = {"configureFailPoint": "rsSyncApplyStop", "mode": "alwaysOn"}
+            direct.admin.command(stop)
+            client.shop.orders.insert_one({"_id": 7})
+            assert direct.shop.orders.find_one() is None
+            direct.admin.command({**stop, "mode": "off"})
+            assert direct.shop.orders.find_one() == {"_id": 7}
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ({"configureFailPoint": "nosuch", "mode": "off"}, "nosuch not found"),
+        ({"configureFailPoint": "failCommand", "mode": "on"}, "unknown mode 'on'; write 'off'"),
+    ],
+)
+def test_what_is_no_fail_point_is_refused(client, command, text):
+    with pytest.raises(OperationFailure, match=text):
+        client.admin.command(command)
+
+
+def test_the_next_test_starts_without_them(client):
+    fail(client, "alwaysOn", failCommands=["find"], errorCode=2)
+    with governor.govern(simulation_of(lag="0")):
+        assert client.shop.orders.find_one() is None
