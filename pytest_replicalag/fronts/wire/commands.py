@@ -23,7 +23,7 @@ from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.fail_points import FailPoints, Fault
 from pytest_replicalag.fronts.wire.getmore import GetMore
 from pytest_replicalag.fronts.wire.handshake import Handshake
-from pytest_replicalag.fronts.wire.protocol import ClosedOnPurpose
+from pytest_replicalag.fronts.wire.protocol import RequestedCloseError
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES, Sessions
@@ -273,7 +273,7 @@ class Commands:
         self, request: Request, command: Command, fault: Fault
     ) -> Reply | Awaitable[Reply]:
         if fault.closes:
-            raise ClosedOnPurpose("the fail point failCommand closes it")
+            raise RequestedCloseError("the fail point failCommand closes it")
         if fault.error is not None:
             raise fault.error
         reply = self._run(request, command)

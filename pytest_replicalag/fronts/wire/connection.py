@@ -14,10 +14,10 @@ from itertools import count
 from typing import Any, Final, TypeAlias
 
 from pytest_replicalag.fronts.wire.protocol import (
-    ClosedOnPurpose,
     Message,
     MessageBuffer,
     ProtocolError,
+    RequestedCloseError,
     parse,
 )
 
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _refuse(self, error: Exception) -> None:
-        level = logging.DEBUG if isinstance(error, ClosedOnPurpose) else logging.WARNING
+        level = logging.DEBUG if isinstance(error, RequestedCloseError) else logging.WARNING
         _log.log(level, "closing connection %d: %s", self.number, error)
         self._waiting.clear()
         self.close()

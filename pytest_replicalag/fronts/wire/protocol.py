@@ -22,10 +22,10 @@ __all__ = [
     "MORE_TO_COME",
     "OP_MSG",
     "OP_QUERY",
-    "ClosedOnPurpose",
     "Message",
     "MessageBuffer",
     "ProtocolError",
+    "RequestedCloseError",
     "op_msg",
     "op_reply",
     "parse",
@@ -56,7 +56,7 @@ class ProtocolError(Exception):
     """Bytes that are no message; the connection that sent them is closed."""
 
 
-class ClosedOnPurpose(ProtocolError):
+class RequestedCloseError(ProtocolError):
     """Nothing is wrong: a test wants to see its connection closed."""
 
 
