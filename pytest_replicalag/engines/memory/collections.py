@@ -356,7 +356,11 @@ def engine_classes(library: Library) -> EngineClasses:
     live = _classes(
         library,
         LiveCollection,
-        {"_bulk_takes_sort": library.bulk_takes_sort, "_hashdict": library.hashdict},
+        {
+            "_applies": staticmethod(applies),
+            "_bulk_takes_sort": library.bulk_takes_sort,
+            "_hashdict": library.hashdict,
+        },
     )
     past = _classes(
         library,

@@ -81,6 +81,12 @@ class Library:
             pipeline = [_in_older_words(stage) for stage in pipeline]
         return list(self.aggregate.process_pipeline(documents, database, pipeline, None))
 
+    def values_at(self, path: str, document: Any) -> list[Any]:
+        """The values at a dotted path of a document, those that are missing left out."""
+        filtering = self._module("filtering")
+        found = filtering.iter_key_candidates(path, document)
+        return [value for value in found if value is not filtering.NOTHING]
+
     def refuse_session(self, session: object) -> None:
         """Raise what the library raises for a session, unless it was told to ignore sessions.
 

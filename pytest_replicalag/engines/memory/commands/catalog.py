@@ -10,8 +10,10 @@ from bson import Binary, Int64, encode
 from bson.binary import UUID_SUBTYPE
 
 from pytest_replicalag.engines.memory.commands.errors import server_errors
+from pytest_replicalag.engines.memory.commands.operators import check_filter
+from pytest_replicalag.engines.memory.commands.updates import ensure_created
 from pytest_replicalag.engines.memory.commands.values import for_filter
-from pytest_replicalag.engines.memory.commands.writes import collection_of, ensure_created
+from pytest_replicalag.engines.memory.commands.writes import collection_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["catalog"]
@@ -155,6 +157,7 @@ def _filtered(client: Any, documents: list[Any], filter: Any) -> list[Any]:
     if not filter:
         return documents
     matching = client.get_database("").collection("", client._codec_options)._applies
+    check_filter(filter)
     filter = for_filter(filter)
     with server_errors():
         return [document for document in documents if matching(filter, document)]

@@ -70,6 +70,10 @@ def server_errors(collection: Any = None) -> Iterator[None]:
         raise not_supported(_sentence(error)) from None
     except (PyMongoError, BSONError, ValueError) as error:
         raise operation_failure(*_code_of(str(error), 2, "BadValue"), str(error)) from None
+    except re.error as error:
+        raise operation_failure(
+            51091, "Location51091", f"Regular expression is invalid: {error}"
+        ) from None
     except RecursionError:
         raise operation_failure(15, "Overflow", "the document is nested too deep") from None
     except (TypeError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
@@ -84,6 +88,9 @@ def _sentence(error: Exception) -> str:
 
 def _with_code(error: OperationFailure) -> OperationFailure:
     """The same error, with what a server's reply has."""
+    lacking = re.match(r"Unrecognized expression '(\$\w+)'", str(error))
+    if lacking:  # what no server has either was refused before
+        return not_supported(f"the operator {lacking[1]}")
     details = error.details
     if isinstance(details, Mapping) and "codeName" in details:
         return error

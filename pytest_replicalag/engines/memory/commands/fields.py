@@ -63,9 +63,19 @@ _NUMBER: Final = (int, float)
 _STATISTICS = CommandFields(supported=("scale",), ignored=("freeStorage",))
 
 _FIND_AND_MODIFY = CommandFields(
-    supported=("query", "sort", "remove", "update", "new", "fields", "upsert", "arrayFilters"),
-    ignored=("bypassDocumentValidation",),
-    refused=("collation", "hint", "let"),
+    supported=(
+        "query",
+        "sort",
+        "remove",
+        "update",
+        "new",
+        "fields",
+        "upsert",
+        "arrayFilters",
+        "bypassDocumentValidation",
+    ),
+    ignored=("hint",),
+    refused=("collation", "let"),
     types={"query": _DOCUMENT, "sort": _DOCUMENT, "fields": _DOCUMENT, "update": (dict, list)},
 )
 
@@ -114,14 +124,14 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     ),
     "insert": CommandFields(
         required=("documents",),
-        supported=("documents", "ordered"),
-        ignored=("bypassDocumentValidation", "stmtId", "stmtIds"),
+        supported=("documents", "ordered", "bypassDocumentValidation"),
+        ignored=("stmtId", "stmtIds"),
         types={"documents": _ARRAY, "ordered": (bool,)},
     ),
     "update": CommandFields(
         required=("updates",),
-        supported=("updates", "ordered"),
-        ignored=("bypassDocumentValidation", "stmtId", "stmtIds"),
+        supported=("updates", "ordered", "bypassDocumentValidation"),
+        ignored=("stmtId", "stmtIds"),
         refused=("let",),
         types={"updates": _ARRAY, "ordered": (bool,)},
     ),
@@ -190,7 +200,7 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     "dbstats": _STATISTICS,
     "dataSize": CommandFields(ignored=("estimate",), refused=("keyPattern", "min", "max")),
     "validate": CommandFields(
-        ignored=("full", "repair", "metadata", "scandata", "checkBSONConformance")
+        ignored=("full", "repair", "metadata", "scandata", "background", "checkBSONConformance")
     ),
 }
 

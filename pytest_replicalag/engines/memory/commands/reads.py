@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+from bson import encode
 
 from pytest_replicalag.engines.memory.commands.describe import describe
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
+from pytest_replicalag.engines.memory.commands.hints import check_hint, order_of_hint
+from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
 from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.comparison import (
     Comparable,
@@ -23,14 +28,30 @@ __all__ = ["find_of", "read", "sort_of"]
 _RANDOM = ("$sample", "$rand")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ServerFind(LibraryFind):
-    """A find whose errors are a server's."""
+    """A find whose errors are a server's.
 
-    __slots__ = ()
+    Attributes:
+        hint: The index that is named by the command, if it names one.
+    """
+
+    hint: Any = None
 
     def results(self, collection: Any) -> list[Any]:
+        find = self._in_order(collection)
         with server_errors(collection):
-            return super().results(collection)
+            return LibraryFind.results(find, collection)
+
+    def stored(self, collection: Any) -> None:
+        LibraryFind.stored(self._in_order(collection), collection)
+
+    def _in_order(self, collection: Any) -> _ServerFind:
+        """The same find, in the order of the index that it names if it does not sort."""
+        order = order_of_hint(collection, self.hint) if self.hint and not self.sort else None
+        if self.hint and self.sort:
+            check_hint(collection, self.hint)
+        return self if order is None else replace(self, sort=order)
 
 
 class _Count(OtherRead):
@@ -57,12 +78,11 @@ def read(name: str, command: Mapping[str, Any], library: Library) -> Comparable:
         OperationFailure: It is not valid, or not supported.
     """
     operation, arguments = describe(name, command)
-    _check_hint(command.get("hint"))
     if name == "find":
         return FindRead(operation, arguments, find_of(command, library))
     if name == "aggregate":
         return _aggregate(command, operation, arguments)
-    filter = for_filter(command.get("query") or {})
+    filter = filter_of(command, "query")
     if name == "count":
         return OtherRead(
             operation, arguments, lambda coll: _count(coll, filter, command), filter=filter
@@ -70,29 +90,44 @@ def read(name: str, command: Mapping[str, Any], library: Library) -> Comparable:
     return OtherRead(
         operation,
         arguments,
-        lambda coll: _distinct(coll, command["key"], filter),
+        lambda coll: _distinct(coll, command, filter, library),
         filter=filter,
         ignores_order=True,
     )
 
 
-def find_of(command: Mapping[str, Any], library: Library, filter: str = "filter") -> LibraryFind:
-    """What a `find`, or the query of another command, asks of the library.
+def filter_of(command: Mapping[str, Any], field: str) -> Any:
+    """A filter as the library takes it.
+
+    Args:
+        command: The command, or the statement of one.
+        field: The field with the filter.
+
+    Raises:
+        OperationFailure: It is not valid, or not supported.
+    """
+    filter = command.get(field) or {}
+    check_filter(filter)
+    return for_filter(filter)
+
+
+def find_of(command: Mapping[str, Any], library: Library) -> LibraryFind:
+    """What a `find` asks of the library.
 
     Args:
         command: The command.
         library: Evaluates it.
-        filter: The name of the field with the filter.
     """
     limit = command.get("limit") or 0
     return _ServerFind(
-        filter=for_filter(command.get(filter) or {}),
+        filter=filter_of(command, "filter"),
         sort=sort_of(command.get("sort")),
         projection=command.get("projection") or None,
         collation=None,
         skip=command.get("skip") or 0,
         limit=abs(int(limit)),
         cursor=library.cursor,
+        hint=command.get("hint"),
     )
 
 
@@ -122,27 +157,37 @@ def sort_of(sort: Mapping[str, Any] | None) -> list[tuple[str, int]] | None:
     return pairs
 
 
-def _check_hint(hint: Any) -> None:
-    """A hint changes nothing but the order of what is not sorted, which only `$natural` says."""
-    if isinstance(hint, Mapping) and hint.get("$natural", 1) != 1:
-        raise not_supported("a hint of reverse $natural order")
-
-
 def _aggregate(
     command: Mapping[str, Any], operation: str, arguments: tuple[Any, ...]
 ) -> Comparable:
     pipeline = command["pipeline"]
-    stages = for_filter(pipeline)
+    stages = stages_of(pipeline)
     first = stages[0].get("$match") if stages and isinstance(stages[0], Mapping) else None
     kind = _Count if operation == "count_documents" else OtherRead
     return kind(
         operation,
         arguments,
-        lambda coll: run_pipeline(coll, stages),
+        lambda coll: _hinted_pipeline(coll, stages, command.get("hint")),
         filter=first,
         reads_others=True,
         is_deterministic=not any(name in str(pipeline) for name in _RANDOM),
     )
+
+
+def stages_of(pipeline: Any) -> list[Any]:
+    """A pipeline as the library takes it.
+
+    Raises:
+        OperationFailure: It is not valid, or not supported.
+    """
+    check_pipeline(pipeline)
+    stages: list[Any] = for_filter(pipeline)
+    return stages
+
+
+def _hinted_pipeline(collection: Any, stages: list[Any], hint: Any) -> list[Any]:
+    check_hint(collection, hint)
+    return run_pipeline(collection, stages)
 
 
 def run_pipeline(collection: Any, stages: list[Any]) -> list[Any]:
@@ -152,6 +197,7 @@ def run_pipeline(collection: Any, stages: list[Any]) -> list[Any]:
 
 
 def _count(collection: Any, filter: Any, command: Mapping[str, Any]) -> int:
+    check_hint(collection, command.get("hint"))
     with server_errors(collection):
         found = int(collection.count_documents(filter))
     found = max(found - (command.get("skip") or 0), 0)
@@ -159,6 +205,27 @@ def _count(collection: Any, filter: Any, command: Mapping[str, Any]) -> int:
     return min(found, limit) if limit else found
 
 
-def _distinct(collection: Any, key: str, filter: Any) -> list[Any]:
+def _distinct(
+    collection: Any, command: Mapping[str, Any], filter: Any, library: Library
+) -> list[Any]:
+    """The values of a field, each once, in the order of the documents; the library has no order."""
+    check_hint(collection, command.get("hint"))
+    values: dict[Any, Any] = {}
     with server_errors(collection):
-        return list(collection.find(filter).distinct(key))
+        for document in collection.find(filter):
+            for value in _values(library, command["key"], document):
+                values.setdefault(_identity(value), value)
+    return list(values.values())
+
+
+def _values(library: Library, key: str, document: Any) -> Iterator[Any]:
+    """The values of a field in one document; those of an array one by one."""
+    for value in library.values_at(key, document):
+        yield from value if isinstance(value, list) else (value,)
+
+
+def _identity(value: Any) -> Any:
+    """What two values have in common that are alike for a server: 1 and 1.0 are, 1 and True not."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "number", value
+    return encode({"": value})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from bson import Int64, Regex
+from bson import Binary, Decimal128, Int64, ObjectId, Regex, Timestamp
 
-__all__ = ["Long", "for_filter"]
+__all__ = ["Long", "for_filter", "type_name"]
 
 
 class Long(Int64):
@@ -43,3 +44,26 @@ def for_filter(value: Any) -> Any:
     if isinstance(value, list):
         return [for_filter(item) for item in value]
     return value
+
+
+_NAMES: Final[tuple[tuple[type, str], ...]] = (
+    (type(None), "null"),
+    (bool, "bool"),
+    (Int64, "long"),
+    (int, "int"),
+    (float, "double"),
+    (str, "string"),
+    (list, "array"),
+    (ObjectId, "objectId"),
+    (datetime, "date"),
+    (Decimal128, "decimal"),
+    (Binary, "binData"),
+    (bytes, "binData"),
+    (Timestamp, "timestamp"),
+    (Regex, "regex"),
+)
+
+
+def type_name(value: Any) -> str:
+    """What a server calls the type of a value."""
+    return next((name for kind, name in _NAMES if isinstance(value, kind)), "object")

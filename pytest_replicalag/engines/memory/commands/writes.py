@@ -9,14 +9,24 @@ from bson import ObjectId, encode
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
-from pytest_replicalag.engines.memory.commands.reads import run_pipeline, sort_of
-from pytest_replicalag.engines.memory.commands.values import for_filter
+from pytest_replicalag.engines.memory.commands.hints import check_hint
+from pytest_replicalag.engines.memory.commands.reads import (
+    filter_of,
+    run_pipeline,
+    sort_of,
+    stages_of,
+)
+from pytest_replicalag.engines.memory.commands.updates import (
+    apply_update,
+    check_update,
+    ensure_created,
+)
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["write"]
 
 _MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
-_Statement = Callable[[Any, Mapping[str, Any], int, dict[str, Any]], None]
+_Statement = Callable[[Any, Mapping[str, Any], int, dict[str, Any], bool], None]
 
 
 def write(name: str, command: Mapping[str, Any], client: Any) -> dict[str, Any]:
@@ -34,23 +44,26 @@ def write(name: str, command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     if name in ("findAndModify", "findandmodify"):
         return _find_and_modify(collection, command)
     if name == "aggregate":
+        stages = stages_of(command["pipeline"])
+        check_hint(collection, command.get("hint"))
         ensure_created(collection.database[_target_of(command)])
-        run_pipeline(collection, for_filter(command["pipeline"]))
+        run_pipeline(collection, stages)
         return {"cursor": {"firstBatch": [], "id": 0, "ns": collection.full_name}}
     statements, apply = _STATEMENTS[name]
-    return _batch(collection, command[statements], apply, ordered=command.get("ordered", True))
+    reply: dict[str, Any] = {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
+    validates = _validates(collection, command)
+    _batch(
+        command[statements],
+        lambda statement, index: apply(collection, statement, index, reply, validates),
+        reply,
+        ordered=command.get("ordered", True),
+    )
+    return reply
 
 
 def collection_of(client: Any, database: str, name: str) -> Any:
     """A collection of the library's client."""
     return client.get_database(database).collection(name, client._codec_options)
-
-
-def ensure_created(collection: Any) -> None:
-    """Create a collection that does not exist; a server keeps it when it becomes empty."""
-    store = collection._store
-    if not store.is_created:
-        store.create()
 
 
 def _target_of(command: Mapping[str, Any]) -> str:
@@ -65,14 +78,17 @@ def _target_of(command: Mapping[str, Any]) -> str:
 
 
 def _batch(
-    collection: Any, statements: list[Any], apply: _Statement, *, ordered: bool
-) -> dict[str, Any]:
+    statements: list[Any],
+    apply: Callable[[Any, int], None],
+    reply: dict[str, Any],
+    *,
+    ordered: bool,
+) -> None:
     """Apply statements one by one; the reply tells which failed."""
-    reply: dict[str, Any] = {"n": 0}
     errors = []
     for index, statement in enumerate(statements):
         try:
-            apply(collection, statement, index, reply)
+            apply(statement, index)
         except OperationFailure as error:  # noqa: PERF203 - each statement may fail by itself
             if is_fatal(error):
                 raise
@@ -81,7 +97,12 @@ def _batch(
                 break
     if errors:
         reply["writeErrors"] = errors
-    return reply
+
+
+def _validates(collection: Any, command: Mapping[str, Any]) -> bool:
+    """Whether documents have to pass the collection's validator; most have none."""
+    options: Mapping[str, Any] = getattr(collection._store, "options", {})
+    return not (command.get("bypassDocumentValidation") and options.get("validator"))
 
 
 def is_fatal(error: OperationFailure) -> bool:
@@ -104,7 +125,7 @@ def _write_error(index: int, error: OperationFailure) -> dict[str, Any]:
 # -- insert --------------------------------------------------------------------------------------
 
 
-def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any]) -> None:
+def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any], validates: bool) -> None:
     document = _with_id_first(document)
     size = len(encode(document))
     if size > _MAX_DOCUMENT_BYTES:
@@ -117,7 +138,7 @@ def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any]) -> No
     _check_id(document["_id"])
     ensure_created(collection)
     with server_errors(collection):
-        collection._insert(document)
+        collection._insert(document, **({} if validates else {"validate": False}))
     reply["n"] += 1
 
 
@@ -144,22 +165,29 @@ def _check_id(value: Any) -> None:
 
 
 def _update(
-    collection: Any, statement: Mapping[str, Any], index: int, reply: dict[str, Any]
+    collection: Any,
+    statement: Mapping[str, Any],
+    index: int,
+    reply: dict[str, Any],
+    validates: bool,
 ) -> None:
     update, multi = statement["u"], bool(statement.get("multi"))
-    check_update(update, multi=multi)
-    for field in ("collation", "hint", "sort", "c"):
+    for field in ("collation", "sort", "c"):
         _refuse(statement, field, "update")
+    check_update(update, multi=multi)
+    filter = filter_of(statement, "q")
+    check_hint(collection, statement.get("hint"))
     result = apply_update(
         collection,
-        statement["q"],
+        filter,
         update,
         upsert=bool(statement.get("upsert")),
         multi=multi,
         array_filters=statement.get("arrayFilters"),
+        validates=validates,
     )
     reply["n"] += result["n"]
-    reply["nModified"] = reply.get("nModified", 0) + result["nModified"]
+    reply["nModified"] += result["nModified"]
     if result["upserted"] is not None or (not result["updatedExisting"] and result["n"]):
         reply.setdefault("upserted", []).append({"index": index, "_id": result["upserted"]})
 
@@ -169,71 +197,13 @@ def _refuse(statement: Mapping[str, Any], field: str, command: str) -> None:
         raise not_supported(f"the option {field} of {command}")
 
 
-def check_update(update: Any, *, multi: bool) -> None:
-    """Refuse an update that is none.
-
-    Raises:
-        OperationFailure: Error 9.
-    """
-    if not isinstance(update, Mapping):
-        return
-    has_operators = [key[:1] == "$" for key in update]
-    if any(has_operators) and not all(has_operators):
-        name = next(key for key in update if key[:1] != "$" or not has_operators[0])
-        message = (
-            f"Unknown modifier: {name}. Expected a valid update modifier or pipeline-style update "
-            "specified as an array"
-            if has_operators[0]
-            else f"The dollar ($) prefixed field '{name}' in '{name}' is not allowed in the "
-            "context of an update's replacement document. Consider using an aggregation pipeline "
-            "with $replaceWith."
-        )
-        raise operation_failure(9 if has_operators[0] else 52, "FailedToParse", message)
-    if multi and not any(has_operators):
-        raise operation_failure(
-            9, "FailedToParse", "multi update is not supported for replacement-style update"
-        )
-    for name, fields in update.items():
-        if name[:1] == "$" and not isinstance(fields, Mapping):
-            raise operation_failure(
-                9,
-                "FailedToParse",
-                f"Modifiers operate on fields but we found type {_type_name(fields)} instead. For "
-                f"example: {{$mod: {{<field>: ...}}}} not {{{name}: {fields}}}",
-            )
-
-
-def _type_name(value: Any) -> str:
-    names = {str: "string", bool: "bool", int: "int", float: "double", list: "array"}
-    return names.get(type(value), "null" if value is None else "object")
-
-
-def apply_update(
-    collection: Any,
-    filter: Any,
-    update: Any,
-    *,
-    upsert: bool,
-    multi: bool = False,
-    array_filters: Any = None,
-) -> dict[str, Any]:
-    """Update documents; returns what the library says of it."""
-    if upsert:
-        ensure_created(collection)
-    filter = for_filter(filter)
-    with server_errors(collection):
-        result: dict[str, Any] = collection._update(
-            filter, update, upsert=upsert, multi=multi, array_filters=array_filters
-        )
-    return result
-
-
 # -- delete --------------------------------------------------------------------------------------
 
 
-def _delete(collection: Any, statement: Mapping[str, Any], _: int, reply: dict[str, Any]) -> None:
-    for field in ("collation", "hint"):
-        _refuse(statement, field, "delete")
+def _delete(
+    collection: Any, statement: Mapping[str, Any], _: int, reply: dict[str, Any], __: bool
+) -> None:
+    _refuse(statement, "collation", "delete")
     limit = statement["limit"]
     if limit not in (0, 1):
         raise operation_failure(
@@ -241,8 +211,10 @@ def _delete(collection: Any, statement: Mapping[str, Any], _: int, reply: dict[s
             "FailedToParse",
             f"The limit field in delete objects must be 0 or 1. Got {limit}",
         )
+    filter = filter_of(statement, "q")
+    check_hint(collection, statement.get("hint"))
     with server_errors(collection):
-        result = collection._delete(for_filter(statement["q"]), multi=not limit)
+        result = collection._delete(filter, multi=not limit)
     reply["n"] += result["n"]
 
 
@@ -275,14 +247,14 @@ def _find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, A
         raise operation_failure(
             9, "FailedToParse", "Either an update or remove=true must be specified"
         )
-    for field in ("collation", "hint", "let"):
-        _refuse(command, field, "findAndModify")
-    query = for_filter(command.get("query") or {})
+    if not remove:
+        check_update(update, multi=False)
+    query = filter_of(command, "query")
+    check_hint(collection, command.get("hint"))
     projection = command.get("fields") or None
     found = _first(collection, query, command.get("sort"))
     if remove:
         return _find_and_remove(collection, found, projection)
-    check_update(update, multi=False)
     return _find_and_update(collection, command, query, found, projection)
 
 
@@ -315,6 +287,7 @@ def _find_and_update(
         command["update"],
         upsert=bool(command.get("upsert")),
         array_filters=command.get("arrayFilters"),
+        validates=_validates(collection, command),
     )
     last: dict[str, Any] = {"n": 1, "updatedExisting": found is not None}
     key = result["upserted"]

@@ -1,0 +1,122 @@
+"""Reads as a server answers and refuses them; each answer was seen on a real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bson import DBRef
+
+
+@pytest.fixture
+def data(run: Any) -> None:
+    """Three documents."""
+    run("insert", "c", documents=[{"_id": n, "x": -n} for n in (1, 2, 3)])
+
+
+@pytest.mark.usefixtures("data")
+class TestHints:
+    """`hint` names an index."""
+
+    def test_order_of_a_hint(self, run: Any) -> None:
+        run("createIndexes", "c", indexes=[{"key": {"x": 1}, "name": "x_1"}])
+        assert [found["_id"] for found in run("find", "c", hint="x_1")] == [3, 2, 1]
+        assert [found["_id"] for found in run("find", "c", hint={"x": 1})] == [3, 2, 1]
+        assert [found["_id"] for found in run("find", "c", hint="x_1", sort={"_id": 1})] == [
+            1,
+            2,
+            3,
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "fields"),
+        [
+            ("find", {"hint": "y_1"}),
+            ("find", {"hint": {"y": 1}, "sort": {"x": 1}}),
+            ("count", {"hint": "y_1"}),
+            ("aggregate", {"hint": "y_1", "pipeline": []}),
+            ("findAndModify", {"hint": "y_1", "remove": True}),
+        ],
+    )
+    def test_no_such_index(self, run: Any, refused: Any, name: str, fields: Any) -> None:
+        with refused(2):
+            run(name, "c", **fields)
+
+    @pytest.mark.parametrize(
+        ("name", "fields"),
+        [
+            ("update", {"updates": [{"q": {}, "u": {"$set": {"y": 1}}, "hint": "y_1"}]}),
+            ("delete", {"deletes": [{"q": {}, "limit": 1, "hint": "y_1"}]}),
+        ],
+    )
+    def test_no_such_index_for_a_statement(self, run: Any, name: str, fields: Any) -> None:
+        assert run(name, "c", **fields)["writeErrors"][0]["code"] == 2
+
+    def test_a_sparse_index_does_not_hold_all_documents(self, run: Any, refused: Any) -> None:
+        run("createIndexes", "c", indexes=[{"key": {"y": 1}, "name": "y_1", "sparse": True}])
+        with refused(115):
+            run("find", "c", hint="y_1")
+
+
+def test_distinct_values_come_in_the_order_of_the_documents(run: Any) -> None:
+    documents = [{"_id": 1, "x": [5, 3]}, {"_id": 2, "x": 3.0}, {"_id": 3, "x": 4}, {"_id": 4}]
+    run("insert", "c", documents=[*documents, {"_id": 5, "x": True}, {"_id": 6, "x": 1}])
+    found = run("distinct", "c", key="x")
+    assert [(type(value), value) for value in found] == [
+        (int, 5),
+        (int, 3),
+        (int, 4),
+        (bool, True),
+        (int, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filter", "code"),
+    [
+        ({"x": {"$nosuch": 1}}, 2),
+        ({"$nosuch": 1}, 2),
+        ({"a": 1, "b": {"$elemMatch": {"$nosuch": 1}}}, 2),
+        ({"$or": []}, 2),
+        ({"$and": [1]}, 2),
+        ({"x": {"$in": 1}}, 2),
+        ({"x": {"$regex": "("}}, 51091),
+        ({"$expr": {"$nosuch": ["$x", 1]}}, 168),
+        ({"$where": "this.x == 1"}, 115),
+        ({"$or": [{"$text": {"$search": "a"}}]}, 115),
+        ({"$jsonSchema": {}}, 115),
+        ({"x": {"$not": {"$mod": [2, 0]}}}, 115),
+        ({"x": {"$bitsAllSet": 1}}, 115),
+        ({"$expr": {"$function": {"body": "1", "args": [], "lang": "js"}}}, 115),
+    ],
+)
+def test_filters_that_are_refused(run: Any, refused: Any, filter: Any, code: int) -> None:
+    run("insert", "c", documents=[{"_id": 1, "x": "a"}])
+    with refused(code):
+        run("find", "c", filter=filter)
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        ({"$nosuch": {}}, 40324),
+        ({"$match": {}, "$limit": 1}, 40323),
+        ({"$match": {"$where": "1"}}, 115),
+        ({"$facet": {"a": [{"$nosuch": 1}]}}, 40324),
+        ({"$lookup": {"from": "d", "as": "e", "pipeline": [{"$match": {"$where": "1"}}]}}, 115),
+        ({"$project": {"x": {"$nosuch": 1}}}, 168),
+        ({"$set": {"x": {"$setField": {"field": "a", "input": "$$ROOT", "value": 1}}}}, 115),
+        ({"$set": {"x": {"$function": {"body": "1", "args": [], "lang": "js"}}}}, 115),
+        ({"$documents": [{}]}, 115),
+    ],
+)
+def test_pipelines_that_are_refused(run: Any, refused: Any, stage: Any, code: int) -> None:
+    run("insert", "c", documents=[{"_id": 1, "x": "a"}])
+    with refused(code):
+        run("aggregate", "c", pipeline=[stage], cursor={})
+
+
+def test_a_reference_to_a_database_is_a_value(run: Any) -> None:
+    reference = DBRef("d", 1)
+    run("insert", "c", documents=[{"_id": 1, "x": reference, "y": []}])
+    assert len(run("find", "c", filter={"x": reference, "y": []})) == 1

@@ -1,0 +1,121 @@
+"""Updates as a server applies and refuses them; each answer was seen on a real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bson import Int64, ObjectId, encode
+
+
+@pytest.fixture
+def update(run: Any) -> Any:
+    """Runs one statement on three documents; what failed of it, and the documents."""
+    run("insert", "c", documents=[{"_id": n, "x": 11 * n} for n in (1, 2, 3)])
+
+    def update(q: Any, u: Any, **fields: Any) -> Any:
+        reply = run("update", "c", updates=[{"q": q, "u": u, **fields}])
+        return reply, run("find", "c")
+
+    return update
+
+
+def test_replace_keeps_the_id_of_what_its_filter_finds(update: Any) -> None:
+    reply, found = update({"_id": {"$gt": 1}}, {"x": 111})
+    assert reply == {"n": 1, "nModified": 1}
+    assert found == [{"_id": 1, "x": 11}, {"_id": 2, "x": 111}, {"_id": 3, "x": 33}]
+
+
+@pytest.mark.parametrize(
+    ("filter", "change", "inserted"),
+    [
+        ({"_id": 7, "x": {"$gt": 5}}, {"$set": {"y": 1}}, {"_id": 7, "y": 1}),
+        ({"_id": {"$eq": 7}}, {"$inc": {"y": 1}}, {"_id": 7, "y": 1}),
+        ({"$and": [{"_id": 7}, {"a.b": 1}]}, {"$set": {"y": 1}}, {"_id": 7, "a": {"b": 1}, "y": 1}),
+        ({"x": 5, "_id": 7}, {"$set": {"y": 1}}, {"_id": 7, "x": 5, "y": 1}),
+        ({"x": 5}, {"$setOnInsert": {"_id": 7}}, {"_id": 7, "x": 5}),
+        ({"_id": 7, "x": 5}, {"y": 1}, {"_id": 7, "y": 1}),
+        ({"x": 5}, {"y": 1, "_id": 7}, {"_id": 7, "y": 1}),
+    ],
+)
+def test_upsert_takes_what_must_be_equal(
+    update: Any, filter: Any, change: Any, inserted: Any
+) -> None:
+    reply, found = update(filter, change, upsert=True)
+    assert reply == {"n": 1, "nModified": 0, "upserted": [{"index": 0, "_id": 7}]}
+    assert encode(found[-1]) == encode(inserted)
+
+
+def test_upsert_of_a_range_of_ids_makes_an_id(update: Any) -> None:
+    reply, found = update({"_id": {"$gt": 5}}, {"$set": {"y": 1}}, upsert=True)
+    assert isinstance(found[-1]["_id"], ObjectId)
+    assert reply["upserted"] == [{"index": 0, "_id": found[-1]["_id"]}]
+
+
+def test_upsert_of_an_id_that_is_there_is_a_duplicate(update: Any) -> None:
+    reply, found = update({"_id": 1, "x": {"$gt": 50}}, {"$set": {"x": 0}}, upsert=True)
+    assert reply["writeErrors"][0]["code"] == 11000
+    assert found[0] == {"_id": 1, "x": 11}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"$set": {"a": 1}, "$inc": {"a": 1}}, 40),
+        ({"$set": {"a.b": 1, "a": 1}}, 40),
+        ({"$rename": {"a": "b"}, "$set": {"b.c": 1}}, 40),
+        ({"$set": {"a..b": 1}}, 56),
+        ({"$set": {"": 1}}, 56),
+        ({"$nosuch": {"a": 1}}, 9),
+        ({"$set": 1}, 9),
+        ({"$set": {"a": 1}, "b": 1}, 9),
+        ({"b": 1, "$set": {"a": 1}}, 52),
+        ({"$inc": {"x": "1"}}, 14),
+    ],
+)
+def test_refused(update: Any, change: Any, code: int) -> None:
+    reply, found = update({"_id": 1}, change)
+    assert [error["code"] for error in reply["writeErrors"]] == [code]
+    assert found[0] == {"_id": 1, "x": 11}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"$mul": {"x": 2}},
+        {"$set": {"a.$[i].b.$[j]": 1}},
+        {"$push": {"a.$[]": 1}},
+        {"$pull": {"a": {"$where": "this"}}},
+    ],
+)
+def test_what_the_library_does_otherwise_is_not_supported(
+    update: Any, refused: Any, change: Any
+) -> None:
+    with refused(115):
+        update({"_id": 1}, change, arrayFilters=[])
+
+
+def test_64_bit_numbers_stay_such(run: Any) -> None:
+    from pytest_replicalag.engines.memory.commands.values import Long
+
+    document = {"_id": 1, "a": Long(5), "b": [Long(3)]}
+    run("insert", "c", documents=[document])
+    run("update", "c", updates=[{"q": {}, "u": {"$set": {"z": 1}, "$inc": {"a": 1}}}])
+    [found] = run("find", "c")
+    assert encode(found) == encode({"_id": 1, "a": Int64(6), "b": [Int64(3)], "z": 1})
+
+
+def test_a_batch_that_fails_at_once_tells_that_nothing_is_modified(run: Any) -> None:
+    reply = run("update", "c", updates=[{"q": {}, "u": {"$nosuch": {}}}])
+    assert (reply["n"], reply["nModified"]) == (0, 0)
+
+
+def test_bypass_of_validation(run: Any) -> None:
+    run("create", "c", validator={"x": {"$exists": True}})
+    refused = run("insert", "c", documents=[{"_id": 1}])
+    assert refused["writeErrors"][0]["code"] == 121
+    assert run("insert", "c", documents=[{"_id": 1}], bypassDocumentValidation=True) == {"n": 1}
+    statement = {"q": {"_id": 1}, "u": {"$set": {"y": 1}}}
+    assert "writeErrors" in run("update", "c", updates=[statement])
+    reply = run("update", "c", updates=[statement], bypassDocumentValidation=True)
+    assert reply == {"n": 1, "nModified": 1}
