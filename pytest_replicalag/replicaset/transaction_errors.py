@@ -15,11 +15,14 @@ from pymongo.errors import OperationFailure
 __all__ = [
     "TRANSIENT",
     "aborted",
+    "check_database",
+    "command_refused",
     "index_refused",
     "not_started",
     "refused",
     "snapshot_outdated",
     "snapshot_unavailable",
+    "stage_refused",
     "write_conflict",
 ]
 
@@ -88,6 +91,38 @@ def not_started(number: int, active: int) -> OperationFailure:
 def refused(message: str) -> OperationFailure:
     """Error 263: something that no transaction can do."""
     return _failure(263, "OperationNotSupportedInTransaction", message)
+
+
+_DATABASES: Final = {
+    "config": "the config database",
+    "local": "the 'local' database",
+}
+
+
+def check_database(name: str) -> None:
+    """Refuse a database that no transaction may touch.
+
+    Raises:
+        OperationFailure: Error 263.
+    """
+    if name in _DATABASES:
+        raise refused(f"Cannot run command against {_DATABASES[name]} in a transaction.")
+
+
+def command_refused(command: str) -> OperationFailure:
+    """Error 263: a command that no transaction takes; it does not end the transaction."""
+    if command in ("ping", "hello"):
+        return refused("This command is not supported in transactions")
+    advice = ""
+    if command == "count":
+        link = "http://dochub.mongodb.org/core/transaction-count"
+        advice = f" Please see {link} for a recommended alternative."
+    return refused(f"Cannot run '{command}' in a multi-document transaction.{advice}")
+
+
+def stage_refused(stage: str) -> OperationFailure:
+    """Error 263: an aggregation stage that writes."""
+    return refused(f"{stage} cannot be used in a transaction")
 
 
 def index_refused(namespace: str, what: str) -> OperationFailure:

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pymongo
 import pytest
+
+from pytest_replicalag.endpoints import Endpoints
 
 
 def mongod_program(folder: Path) -> Path:
@@ -41,3 +44,12 @@ def real_set(tmp_path_factory):
         yield real
     finally:
         real.stop()
+
+
+@pytest.fixture(scope="session")
+def wire_client():
+    """PyMongo, connected to the endpoints of the simulated set."""
+    endpoints = Endpoints()
+    with pymongo.MongoClient(endpoints.uri) as client:
+        yield client
+    endpoints.stop()

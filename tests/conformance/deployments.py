@@ -94,13 +94,11 @@ class Deployment:
 
 
 class Simulated(Deployment):
-    """The simulated set, through the in-process front; secondaries lag only while held."""
+    """The simulated set; secondaries lag only while held."""
 
     def __init__(self) -> None:
         settings = resolve([{"lag": Given(source="test", value="0")}])
         self._simulation = Simulation(settings, "conformance")
-        self.client = wrap(mongomock.MongoClient())
-        self.database = self.client.scenario
 
     def hold(self, *members: str) -> None:
         self._simulation.replica_set.pause(members)
@@ -116,6 +114,29 @@ class Simulated(Deployment):
         """Let a scenario run inside."""
         with governor.govern(self._simulation):
             yield self
+
+
+class InProcess(Simulated):
+    """The simulated set through the in-process front."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = wrap(mongomock.MongoClient())
+        self.database = self.client.scenario
+
+
+class OnTheWire(Simulated):
+    """The simulated set through its endpoints, and PyMongo itself.
+
+    Args:
+        client: Connected to them.
+    """
+
+    def __init__(self, client: Any) -> None:
+        super().__init__()
+        self.client = client
+        self.database = client.scenario
+        client.drop_database("scenario")
 
 
 class RealSet(Deployment):

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("mirakuru", reason="the real replica set runs in: tox run -e replica-set")
 
-from deployments import SECONDARIES, Deployment, Simulated, observed, on
+from deployments import SECONDARIES, Deployment, InProcess, OnTheWire, observed, on
 from pymongo import InsertOne, ReadPreference, UpdateOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -30,12 +30,15 @@ def scenario(function: Scenario) -> Scenario:
 
 
 @pytest.mark.parametrize("run", SCENARIOS, ids=lambda run: run.__name__)
-def test_the_simulated_set_shows_what_the_real_one_shows(run, real_set):
+def test_the_simulated_set_shows_what_the_real_one_shows(run, real_set, wire_client):
     with real_set.scenario() as deployment:
         real = list(run(deployment))
-    with Simulated().scenario() as deployment:
-        simulated = list(run(deployment))
-    assert simulated == real
+    with InProcess().scenario() as deployment:
+        in_process = list(run(deployment))
+    with OnTheWire(wire_client).scenario() as deployment:
+        on_the_wire = list(run(deployment))
+    assert in_process == real
+    assert on_the_wire == real
 
 
 def seeded(d: Deployment) -> Any:

@@ -40,10 +40,6 @@ COMMANDS: Final = {
 """Methods that write, with the command of each that no transaction takes."""
 
 _WRITING_STAGES: Final = ("$out", "$merge")
-_DATABASES: Final = {
-    "config": "the config database",
-    "local": "the 'local' database",
-}
 _CONFLICT: Final = 112
 _CODES_OF_NO_ANSWER: Final = (50, 64)
 """A commit that failed with one of these may be sent once more: it waited too long."""
@@ -83,7 +79,7 @@ class InTransaction:
         def run(transaction: Transaction, running: Running | None) -> Any:
             if operation == "aggregate":
                 stage = next(name for name in _WRITING_STAGES if name in str(args[0]))
-                raise transaction_errors.refused(f"{stage} cannot be used in a transaction")
+                raise transaction_errors.stage_refused(stage)
             if running is not None:
                 number = session.number
                 session.transaction.writes.append(
@@ -117,12 +113,11 @@ class InTransaction:
         session: ClientSession,
         run: Callable[[Transaction, Running | None], Any],
     ) -> Any:
-        if target.database in _DATABASES:
-            where = _DATABASES[target.database]
+        try:
+            transaction_errors.check_database(target.database)
+        except OperationFailure:
             session.transaction.refuse()
-            raise transaction_errors.refused(
-                f"Cannot run command against {where} in a transaction."
-            )
+            raise
         running = self._governor.running
         with self._governor.lock:
             journal = None if running is None else running.journal
@@ -146,15 +141,7 @@ class InTransaction:
             OperationFailure: Error 263.
         """
         session.transaction.refuse()
-        if command in ("ping", "hello"):
-            raise transaction_errors.refused("This command is not supported in transactions")
-        advice = ""
-        if command == "count":
-            link = "http://dochub.mongodb.org/core/transaction-count"
-            advice = f" Please see {link} for a recommended alternative."
-        raise transaction_errors.refused(
-            f"Cannot run '{command}' in a multi-document transaction.{advice}"
-        )
+        raise transaction_errors.command_refused(command)
 
     # -- endings ---------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Command:
 _BACKGROUND: Final = frozenset({"hello", "isMaster", "ismaster", "ping", "getMore"})
 """What clients send without being told to, or while they wait for events."""
 
-_WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions", "ping"})
+_WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions"})
 
 
 class Commands:

@@ -16,6 +16,7 @@ from pytest_replicalag.fronts.wire.sessions import ServerSession, TransactionSta
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.writes import Writes
 from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.read_concern import check as check_read_concern
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Transactions"]
@@ -25,10 +26,6 @@ _ENDINGS: Final = ("commitTransaction", "abortTransaction")
 _TRANSIENT_CODES: Final = frozenset({24, 46, 112, 239, 246, 251})
 """Errors after which a whole transaction may be tried again: lock and write conflicts, snapshots
 that are not available, transactions that are gone."""
-
-_INSTEAD: Final = (
-    " Run an aggregation with $group and $sum instead, as drivers' count_documents do."
-)
 
 _LEVELS: Final = (None, "local", "majority", "snapshot")
 
@@ -59,12 +56,10 @@ class Transactions:
         session = self._session(request)
         if request.name in _ENDINGS:
             return run(request)
+        if not allowed:
+            raise transaction_errors.command_refused(request.name)
+        transaction_errors.check_database(request.database)
         try:
-            if not allowed:
-                raise transaction_errors.refused(
-                    f"Cannot run '{request.name}' in a multi-document transaction."
-                    + (_INSTEAD if request.name == "count" else "")
-                )
             if not request.member.is_primary:
                 raise server_errors.not_writable_primary()
             transaction = session.enter(request)
@@ -89,7 +84,9 @@ class Transactions:
         return request.session
 
     def _begin(self, request: Request, session: ServerSession) -> None:
-        level = (request.command.get("readConcern") or {}).get("level")
+        concern = self._writes.read_concern(request)
+        check_read_concern(concern)
+        level = concern.level
         if level not in _LEVELS:
             raise server_errors.invalid_options(
                 "The readConcern level must be either 'local' (default), 'majority' or 'snapshot' "

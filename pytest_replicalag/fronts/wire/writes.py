@@ -14,7 +14,8 @@ from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TRANSACTION_LIFETIME_S
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
-from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.read_concern import ReadConcern
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
 __all__ = ["CATALOG_WRITES", "WRITES", "Writes", "writes_out"]
@@ -153,10 +154,17 @@ class Writes:
         if blocking is not None:
             raise Blocked(blocking)
 
+    def read_concern(self, request: Request) -> ReadConcern:
+        """The read concern of a command; see `Reads.concern`."""
+        return self._reads.concern(request)
+
     def _write_in_transaction(self, request: Request) -> Reply:
         assert request.session is not None
         transaction = request.session.transaction
         assert transaction is not None
+        if request.name == "aggregate":
+            stage = next(stage for stage in _WRITING_STAGES if stage in str(request.command))
+            raise transaction_errors.stage_refused(stage)
         self._log(request)
         request.session.wrote(request.running.journal.write)
         run = commands.catalog if request.name in CATALOG_WRITES else commands.write
