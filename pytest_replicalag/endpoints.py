@@ -42,7 +42,8 @@ class Endpoints:
         """The connection string of the set there is now; starts what it needs.
 
         Returns:
-            Such as `mongodb://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/?replicaSet=replicalag`.
+            Such as `mongodb://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/?replicaSet=replicalag`; with
+            the read preference that clients opened without one shall use, if it is not `primary`.
         """
         if self._server is None or self._front is None:
             self._server, self._front = self._start()
@@ -53,7 +54,7 @@ class Endpoints:
             known = self._front.simulated_set.ports
             known.extend(ports[len(known) :])
         hosts = ",".join(f"{HOST}:{port}" for port in ports)
-        return f"mongodb://{hosts}/?replicaSet={SET_NAME}"
+        return f"mongodb://{hosts}/?replicaSet={SET_NAME}{_read_preference()}"
 
     def _start(self) -> tuple[Server, WireFront]:
         with governor.lock:
@@ -70,6 +71,15 @@ class Endpoints:
         server, self._server, self._front = self._server, None, None
         if server is not None:
             server.stop()
+
+
+def _read_preference() -> str:
+    """The option of the connection string that says where drivers read, unless they know."""
+    running = governor.running
+    settings = governor.resting_settings if running is None else running.settings
+    mode = settings.read_preference
+    # A driver is silent about `primary`, so only its own settings can make it read elsewhere.
+    return "" if mode == "primary" else f"&readPreference={mode}"
 
 
 def _engine() -> MemoryEngine:

@@ -61,3 +61,36 @@ def test_what_a_client_was_opened_with_wins(project):
     )
     result = project.run("--replica-lag=1s", "--replica-lag-read-preference=secondary")
     result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("keywords", "stale"), [("", True), (", readPreference='primary'", False)])
+def test_drivers_learn_it_from_the_connection_string(project, keywords, stale):
+    project.file(
+        "test_it",
+        f"""
+        import pymongo
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_it(replica_lag_uri):
+            with pymongo.MongoClient(replica_lag_uri{keywords}) as client:
+                client.shop.orders.insert_one({{"_id": 7}})
+                assert (client.shop.orders.find_one() is None) is {stale}
+        """,
+    )
+    result = project.run("--replica-lag=1s", "--replica-lag-read-preference=secondaryPreferred")
+    result.assert_outcomes(passed=1)
+
+
+def test_a_marker_says_it_to_drivers_that_connect_in_its_test(project):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag("1s", read_preference="nearest")
+        def test_it(replica_lag, replica_lag_uri):
+            assert replica_lag.uri == f"{replica_lag_uri}&readPreference=nearest"
+        """,
+    )
+    project.run().assert_outcomes(passed=1)
