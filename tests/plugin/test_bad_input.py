@@ -235,7 +235,8 @@ with pymongo.MongoClient("mongodb://127.0.0.1:1", connect=False) as real:
         pytest_replicalag.wrap(real)
 assert str(caught.value) == (
     "cannot wrap a pymongo.synchronous.mongo_client.MongoClient: wrap() takes a "
-    "mongomock.MongoClient or a mongomock_ng.MongoClient"
+    "mongomock.MongoClient or a mongomock_ng.MongoClient; open a real driver's client "
+    "with the fixture replica_lag_uri instead"
 )
 """,
     )

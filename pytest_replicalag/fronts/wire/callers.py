@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import FrameType
 from typing import Any, Final
 
@@ -177,9 +178,21 @@ def client_of(handshake: Mapping[str, Any], comment: Any) -> Client:
     """
     driver = handshake.get("driver", {})
     application = handshake.get("application", {})
-    names = (driver.get("name", ""), driver.get("version", ""))
     return Client(
-        driver=" ".join(filter(None, map(str, names))),
+        driver=_in_words(str(driver.get("name", "")), str(driver.get("version", ""))),
         application=str(application.get("name", "")),
         comment="" if comment is None else str(comment),
     )
+
+
+def _in_words(names: str, versions: str) -> str:
+    """A driver and what is built on it: `nodejs|mongoose`, `6.2.0|8.3.1` in words.
+
+    Parts without a version tell how a driver is built (`PyMongo|c`), which helps nobody here.
+    MongoDB Handshake specification, Supporting Wrapping Libraries.
+    """
+    parts = zip_longest(names.split("|"), versions.split("|"), fillvalue="")
+    told = [f"{name} {version}".strip() for name, version in parts]
+    first, *wrapping = told
+    named = [part for part in wrapping if " " in part]
+    return " with ".join(filter(None, [first, *named]))
