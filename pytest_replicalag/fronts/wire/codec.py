@@ -8,14 +8,19 @@ from typing import Any, Final
 from bson import CodecOptions, Int64, decode, encode
 from bson.binary import UuidRepresentation
 from bson.codec_options import DatetimeConversion, TypeDecoder, TypeRegistry
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidBSON
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.commands.types import is_deeper
 from pytest_replicalag.engines.memory.commands.values import Long
 from pytest_replicalag.fronts.wire.protocol import Message
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["command_of", "encoded"]
+
+
+_MAX_LEVELS: Final = 201
+"""How deep a message's documents may be nested, each one itself counted."""
 
 
 class _LongDecoder(TypeDecoder):
@@ -44,16 +49,32 @@ def command_of(message: Message) -> dict[str, Any]:
         OperationFailure: It is not valid BSON, or nested too deep.
     """
     try:
-        command = decode(message.body, _OPTIONS)
+        command = _decoded(message.body)
         for name, documents in message.sequences:
-            command[name] = [decode(document, _OPTIONS) for document in documents]
+            command[name] = [_decoded(document) for document in documents]
     except RecursionError:
-        raise _invalid(15, "Overflow", "BSONObj exceeds maximum nested object depth") from None
+        raise _too_deep() from None
+    except InvalidBSON as error:
+        # How bson's C extension tells of a stack that is too deep.
+        if "recursion" in str(error):
+            raise _too_deep() from None
+        raise _invalid(22, "InvalidBSON", str(error)) from None
     except (BSONError, ValueError, OverflowError, TypeError) as error:
         raise _invalid(22, "InvalidBSON", str(error)) from None
     if not command:
         raise _invalid(9, "FailedToParse", "the command is empty; its first field is its name")
     return command
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    document = decode(data, _OPTIONS)
+    if is_deeper(document, _MAX_LEVELS, len(data)):
+        raise _too_deep()
+    return document
+
+
+def _too_deep() -> OperationFailure:
+    return _invalid(15, "Overflow", "BSONObj exceeds maximum nested object depth")
 
 
 def _invalid(code: int, name: str, message: str) -> OperationFailure:

@@ -15,9 +15,10 @@ from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory import commands as data
+from pytest_replicalag.engines.memory.commands.types import wrong_type
 from pytest_replicalag.fronts.wire.catalog import Catalog
 from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, opens_stream
-from pytest_replicalag.fronts.wire.clients import Clients
+from pytest_replicalag.fronts.wire.clients import Clients, check_metadata
 from pytest_replicalag.fronts.wire.connection import Connection
 from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.fail_points import FailPoints, Fault
@@ -310,7 +311,8 @@ class Commands:
 
     def _hello(self, request: Request) -> Reply:
         client = request.command.get("client")
-        if isinstance(client, Mapping):
+        if client is not None:
+            check_metadata(client)
             self._clients.introduced(request.connection, client)
         return self._handshake.hello(request)
 
@@ -323,14 +325,15 @@ class Commands:
 
     def _end_sessions(self, request: Request) -> Reply:
         lsids = request.command[request.name]
+        path = f"{request.name}.{request.name}"
         if not isinstance(lsids, list):
-            raise operation_failure(
-                14, "TypeMismatch", f"BSON field '{request.name}' is not an array"
-            )
-        for lsid in lsids:
-            key = lsid.get("id") if isinstance(lsid, Mapping) else None
-            if isinstance(key, bytes):
-                self._cursors.close_session(bytes(key))
+            raise wrong_type(path, lsids, ("array",))
+        for number, lsid in enumerate(lsids):
+            if not isinstance(lsid, dict):
+                raise wrong_type(f"{path}.{number}", lsid, ("object",))
+            if not isinstance(lsid.get("id"), bytes):
+                raise wrong_type(f"{path}.id", lsid.get("id"), ("binData",))
+            self._cursors.close_session(bytes(lsid["id"]))
         self._sessions.end(request.running, lsids)
         return {}
 

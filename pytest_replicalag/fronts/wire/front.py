@@ -14,6 +14,8 @@ from typing import Any, Final
 from bson.errors import BSONError
 from pymongo.errors import OperationFailure, PyMongoError
 
+from pytest_replicalag.engines.memory.commands import check_database
+from pytest_replicalag.engines.memory.commands.types import type_name
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.errors import EndlessWaitError, ReplicaLagError
 from pytest_replicalag.fronts.governor import Governor, Running
@@ -22,6 +24,7 @@ from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients
 from pytest_replicalag.fronts.wire.codec import command_of, encoded
 from pytest_replicalag.fronts.wire.commands import Commands
 from pytest_replicalag.fronts.wire.connection import Answer, Connection
+from pytest_replicalag.fronts.wire.generic_fields import check_generic_fields
 from pytest_replicalag.fronts.wire.protocol import (
     OP_QUERY,
     Message,
@@ -114,10 +117,11 @@ class WireFront:
                     f"Unsupported OP_QUERY command: {name}. The client driver may require an "
                     "upgrade.",
                 )
-        if not isinstance(database, str):
-            raise operation_failure(
-                40414, "Location40414", "OP_MSG requests require a $db argument"
-            )
+        elif not isinstance(database, str):
+            raise _no_database(command)
+        else:
+            check_database(database)
+        check_generic_fields(name, command)
         call = self._callers.take(connection.number, message.request_id)
         simulated = self.simulated_set
         running = simulated.running()
@@ -189,6 +193,15 @@ class WireFront:
         document["operationTime"] = running.replica_set.oplog.timestamp(position)
 
 
+def _no_database(command: Mapping[str, Any]) -> OperationFailure:
+    if "$db" not in command:
+        message = "OP_MSG requests require a $db argument"
+        return operation_failure(40571, "Location40571", message)
+    found = type_name(command["$db"])
+    message = f"wrong type for field ($db) {found} != string"
+    return operation_failure(13111, "Location13111", message)
+
+
 def _error_reply(error: Exception) -> dict[str, Any]:
     """The reply to a command that has failed."""
     details = getattr(error, "details", None)
@@ -200,6 +213,8 @@ def _error_reply(error: Exception) -> dict[str, Any]:
         return _refusal(96, "OperationFailed", str(error))
     if isinstance(error, (ReplicaLagError, NotImplementedError)):
         return _refusal(115, "CommandNotSupported", str(error))
+    if isinstance(error, RecursionError):
+        return _refusal(15, "Overflow", "the command is nested too deep for the memory engine")
     _log.error("a command failed inside pytest-replicalag", exc_info=error)
     message = (
         f"{type(error).__name__}: {error} (an error inside pytest-replicalag; please report it)"

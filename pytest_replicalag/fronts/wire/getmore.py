@@ -6,7 +6,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 from bson import Int64
+from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name, whole, wrong_type
 from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, StreamSource
 from pytest_replicalag.fronts.wire.cursors import Cursors, ServerCursor
 from pytest_replicalag.fronts.wire.reads import batch_reply
@@ -38,29 +40,17 @@ class GetMore:
         cursor = self._cursor(request)
         if isinstance(cursor.source, StreamSource):
             return self._streams.get_more(request, cursor)
-        size = request.command.get("batchSize")
-        batch = cursor.source.take(size or None)
+        batch = cursor.source.take(_size(request) or None)
         if cursor.source.is_exhausted:
             self._cursors.close(cursor.number)
             return batch_reply(cursor.namespace, 0, batch)
         return batch_reply(cursor.namespace, cursor.number, batch)
 
     def _cursor(self, request: Request) -> ServerCursor:
-        number = request.command["getMore"]
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise operation_failure(
-                14,
-                "TypeMismatch",
-                f"BSON field 'getMore.getMore' is the wrong type '{type(number).__name__}', "
-                "expected type 'long'",
-            )
-        collection = request.command.get("collection")
-        if not isinstance(collection, str):
-            raise operation_failure(
-                40414,
-                "Location40414",
-                "BSON field 'getMore.collection' is missing but a required field",
-            )
+        number = _checked("getMore.getMore", request.command["getMore"], ("long",))
+        if request.command.get("collection") is None:
+            raise _missing("getMore.collection")
+        collection = _checked("getMore.collection", request.command["collection"], ("string",))
         cursor = self._cursors.get(number)
         namespace = f"{request.database}.{collection}"
         if namespace != cursor.namespace:
@@ -83,13 +73,11 @@ class GetMore:
 
     def kill_cursors(self, request: Request) -> Reply:
         """Close cursors; tells which there were."""
-        numbers: Any = request.command.get("cursors")
-        if not isinstance(numbers, list):
-            raise operation_failure(
-                40414,
-                "Location40414",
-                "BSON field 'killCursors.cursors' is missing but a required field",
-            )
+        if request.command.get("cursors") is None:
+            raise _missing("killCursors.cursors")
+        numbers = _checked("killCursors.cursors", request.command["cursors"], ("array",))
+        for place, number in enumerate(numbers):
+            _checked(f"killCursors.cursors.{place}", number, ("long",))
         killed = [number for number in numbers if self._cursors.close(number)]
         return {
             "cursorsKilled": [Int64(number) for number in killed],
@@ -97,3 +85,30 @@ class GetMore:
             "cursorsAlive": [],
             "cursorsUnknown": [],
         }
+
+
+def _size(request: Request) -> int:
+    """How many documents a batch may have; 0 for as many as fit."""
+    size = request.command.get("batchSize")
+    if size is None:
+        return 0
+    size = whole(_checked("getMore.batchSize", size, NUMBER))
+    if size < 0:
+        raise operation_failure(
+            51024,
+            "Location51024",
+            f"BSON field 'batchSize' value must be >= 0, actual value '{size}'",
+        )
+    return size
+
+
+def _checked(path: str, value: Any, expected: tuple[str, ...]) -> Any:
+    if type_name(value) not in expected:
+        raise wrong_type(path, value, expected)
+    return value
+
+
+def _missing(path: str) -> OperationFailure:
+    return operation_failure(
+        40414, "Location40414", f"BSON field '{path}' is missing but a required field"
+    )

@@ -10,6 +10,7 @@ from bson import Binary, Int64, encode
 from bson.binary import UUID_SUBTYPE
 
 from pytest_replicalag.engines.memory.commands.errors import server_errors
+from pytest_replicalag.engines.memory.commands.index_specifications import check_index
 from pytest_replicalag.engines.memory.commands.operators import check_filter
 from pytest_replicalag.engines.memory.commands.updates import ensure_created
 from pytest_replicalag.engines.memory.commands.values import for_filter
@@ -42,7 +43,7 @@ def catalog(name: str, command: Mapping[str, Any], client: Any) -> Any:
 
 
 def _create(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
-    name = _checked_name(command["$db"], command["create"])
+    name = command["create"]
     collection = collection_of(client, command["$db"], name)
     if collection._store.is_created:
         raise operation_failure(
@@ -58,18 +59,6 @@ def _create(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     with server_errors(collection):
         collection._store.create(**options)
     return {}
-
-
-def _checked_name(database: str, name: Any) -> str:
-    if not isinstance(name, str):
-        raise operation_failure(
-            73, "InvalidNamespace", f"collection name has invalid type {type(name).__name__}"
-        )
-    if not name or "$" in name or name.startswith(".") or "\0" in name:
-        raise operation_failure(
-            73, "InvalidNamespace", f"Invalid namespace specified '{database}.{name}'"
-        )
-    return name
 
 
 def _drop(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
@@ -183,13 +172,13 @@ def _list_databases(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
 
 
 def _create_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
-    name = _checked_name(command["$db"], command["createIndexes"])
+    name = command["createIndexes"]
     collection = collection_of(client, command["$db"], name)
     specifications = command["indexes"]
     if not specifications:
         raise operation_failure(2, "BadValue", "Must specify at least one index to create")
     for specification in specifications:
-        _check_index(specification)
+        check_index(specification)
     was_created = bool(collection._store.is_created)
     ensure_created(collection)
     before = len(collection._store.indexes) + 1
@@ -204,44 +193,6 @@ def _create_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
         "createdCollectionAutomatically": not was_created,
         "commitQuorum": "votingMembers",
     }
-
-
-def _check_index(specification: Mapping[str, Any]) -> None:
-    if not specification.get("key"):
-        raise operation_failure(
-            67,
-            "CannotCreateIndex",
-            f"Error in specification {dict(specification)} :: caused by "
-            ":: Index keys cannot be empty.",
-        )
-    if not specification.get("name"):
-        raise operation_failure(
-            9,
-            "FailedToParse",
-            f"Error in specification {dict(specification)} :: caused by :: The 'name' field is a "
-            "required property of an index specification",
-        )
-    for key, order in specification["key"].items():
-        if isinstance(order, str) and order not in ("text", "2dsphere", "2d", "hashed"):
-            raise operation_failure(
-                67,
-                "CannotCreateIndex",
-                f'Error in specification {{ {key}: "{order}" }} :: caused by :: Unknown index '
-                f"plugin '{order}'",
-            )
-    known = {"key", "name", "unique", "sparse", "expireAfterSeconds", "partialFilterExpression"}
-    known |= {"background", "v", "hidden", "weights", "default_language", "language_override"}
-    known |= {"textIndexVersion", "2dsphereIndexVersion", "collation", "wildcardProjection"}
-    known |= {"min", "max", "bits", "storageEngine", "dropDups", "ns", "prepareUnique"}
-    for field in specification:
-        if field not in known:
-            raise operation_failure(
-                197,
-                "InvalidIndexSpecificationOption",
-                f"Error in specification {dict(specification)} :: caused by :: The field "
-                f"'{field}' is not valid for an index specification. Specification: "
-                f"{dict(specification)}",
-            )
 
 
 def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from bson import Binary, Decimal128, ObjectId, Regex, Timestamp
 from bson.errors import BSONError
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
+from pytest_replicalag.engines.memory.commands.values import invalid_expression
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["not_supported", "server_errors", "shown"]
@@ -71,9 +72,7 @@ def server_errors(collection: Any = None) -> Iterator[None]:
     except (PyMongoError, BSONError, ValueError) as error:
         raise operation_failure(*_code_of(str(error), 2, "BadValue"), str(error)) from None
     except re.error as error:
-        raise operation_failure(
-            51091, "Location51091", f"Regular expression is invalid: {error}"
-        ) from None
+        raise invalid_expression(error) from None
     except RecursionError:
         raise operation_failure(15, "Overflow", "the document is nested too deep") from None
     except (TypeError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:

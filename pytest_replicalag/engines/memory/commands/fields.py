@@ -11,6 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported
+from pytest_replicalag.engines.memory.commands.names import check_names
+from pytest_replicalag.engines.memory.commands.types import (
+    NUMBER,
+    SAFE_BOOL,
+    type_name,
+    whole,
+    wrong_type,
+)
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["COMMANDS", "GENERIC", "CommandFields", "check_fields"]
@@ -46,21 +54,56 @@ class CommandFields:
         supported: Those that do what they do on a server.
         ignored: Those that change no result, such as hints, and are taken and left alone.
         refused: Those that would change a result and are not supported, if they are set.
-        types: The type that a field must have.
+        types: The types that a field may have, by the server's names.
+        not_negative: Numbers that must not be negative.
+        parts: Fields that are documents, or lists of them, with fields of their own; None where
+            any field may be.
     """
 
     required: tuple[str, ...] = ()
     supported: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    types: Mapping[str, tuple[type, ...]] = field(default_factory=dict)
+    types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    not_negative: tuple[str, ...] = ()
+    parts: Mapping[str, CommandFields | None] = field(default_factory=dict)
 
 
-_DOCUMENT: Final = (dict,)
-_ARRAY: Final = (list,)
-_NUMBER: Final = (int, float)
+_DOCUMENT: Final = ("object",)
+_ARRAY: Final = ("array",)
+_STRING: Final = ("string",)
+_BOOL: Final = ("bool",)
+_EITHER: Final = ("object", "array")
 
-_STATISTICS = CommandFields(supported=("scale",), ignored=("freeStorage",))
+_STATISTICS = CommandFields(
+    supported=("scale",), ignored=("freeStorage",), types={"scale": NUMBER}, not_negative=("scale",)
+)
+
+_CURSOR = CommandFields(
+    supported=("batchSize",), types={"batchSize": NUMBER}, not_negative=("batchSize",)
+)
+
+_UPDATE = CommandFields(
+    required=("q", "u"),
+    supported=("q", "u", "multi", "upsert", "arrayFilters"),
+    ignored=("hint",),
+    refused=("collation", "c", "sort"),
+    types={"q": _DOCUMENT, "multi": _BOOL, "upsert": _BOOL, "arrayFilters": _ARRAY},
+)
+
+_DELETE = CommandFields(
+    required=("q", "limit"),
+    supported=("q", "limit"),
+    ignored=("hint",),
+    refused=("collation",),
+    types={"q": _DOCUMENT},
+)
+
+_VALIDATION: Final = {
+    "validator": _DOCUMENT,
+    "validationLevel": _STRING,
+    "validationAction": _STRING,
+}
 
 _FIND_AND_MODIFY = CommandFields(
     supported=(
@@ -76,7 +119,15 @@ _FIND_AND_MODIFY = CommandFields(
     ),
     ignored=("hint",),
     refused=("collation", "let"),
-    types={"query": _DOCUMENT, "sort": _DOCUMENT, "fields": _DOCUMENT, "update": (dict, list)},
+    types={
+        "query": _DOCUMENT,
+        "sort": _DOCUMENT,
+        "fields": _DOCUMENT,
+        "arrayFilters": _ARRAY,
+        "remove": SAFE_BOOL,
+        "new": SAFE_BOOL,
+        "upsert": SAFE_BOOL,
+    },
 )
 
 COMMANDS: Final[Mapping[str, CommandFields]] = {
@@ -97,10 +148,12 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
             "filter": _DOCUMENT,
             "sort": _DOCUMENT,
             "projection": _DOCUMENT,
-            "skip": _NUMBER,
-            "limit": _NUMBER,
-            "batchSize": _NUMBER,
+            "skip": NUMBER,
+            "limit": NUMBER,
+            "batchSize": NUMBER,
+            "singleBatch": _BOOL,
         },
+        not_negative=("skip", "limit", "batchSize"),
     ),
     "aggregate": CommandFields(
         required=("pipeline",),
@@ -108,44 +161,50 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
         ignored=("hint", "allowDiskUse", "bypassDocumentValidation"),
         refused=("collation", "let", "explain"),
         types={"pipeline": _ARRAY, "cursor": _DOCUMENT},
+        parts={"cursor": _CURSOR},
     ),
     "count": CommandFields(
         supported=("query", "skip", "limit"),
         ignored=("hint", "fields"),
         refused=("collation",),
-        types={"query": _DOCUMENT, "skip": _NUMBER, "limit": _NUMBER},
+        types={"query": _DOCUMENT, "skip": NUMBER, "limit": NUMBER},
+        not_negative=("skip",),
     ),
     "distinct": CommandFields(
         required=("key",),
         supported=("key", "query"),
         ignored=("hint",),
         refused=("collation",),
-        types={"key": (str,), "query": _DOCUMENT},
+        types={"key": _STRING, "query": _DOCUMENT},
     ),
     "insert": CommandFields(
         required=("documents",),
         supported=("documents", "ordered", "bypassDocumentValidation"),
         ignored=("stmtId", "stmtIds"),
-        types={"documents": _ARRAY, "ordered": (bool,)},
+        types={"documents": _ARRAY, "ordered": _BOOL},
+        parts={"documents": None},
     ),
     "update": CommandFields(
         required=("updates",),
         supported=("updates", "ordered", "bypassDocumentValidation"),
         ignored=("stmtId", "stmtIds"),
         refused=("let",),
-        types={"updates": _ARRAY, "ordered": (bool,)},
+        types={"updates": _ARRAY, "ordered": _BOOL},
+        parts={"updates": _UPDATE},
     ),
     "delete": CommandFields(
         required=("deletes",),
         supported=("deletes", "ordered"),
         ignored=("stmtId", "stmtIds"),
         refused=("let",),
-        types={"deletes": _ARRAY, "ordered": (bool,)},
+        types={"deletes": _ARRAY, "ordered": _BOOL},
+        parts={"deletes": _DELETE},
     ),
     "findAndModify": _FIND_AND_MODIFY,
     "findandmodify": _FIND_AND_MODIFY,
     "create": CommandFields(
-        supported=("validator", "validationLevel", "validationAction"),
+        supported=tuple(_VALIDATION),
+        types=_VALIDATION,
         ignored=("autoIndexId", "idIndex", "storageEngine", "indexOptionDefaults", "flags"),
         refused=(
             "capped",
@@ -166,13 +225,21 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
         supported=("indexes",),
         ignored=("commitQuorum", "ignoreUnknownIndexOptions"),
         types={"indexes": _ARRAY},
+        parts={"indexes": None},
     ),
-    "dropIndexes": CommandFields(required=("index",), supported=("index",)),
+    "dropIndexes": CommandFields(
+        required=("index",), supported=("index",), types={"index": ("string", "object", "array")}
+    ),
     "drop": CommandFields(),
     "dropDatabase": CommandFields(),
-    "renameCollection": CommandFields(required=("to",), supported=("to", "dropTarget")),
+    "renameCollection": CommandFields(
+        required=("to",),
+        supported=("to", "dropTarget"),
+        types={"to": _STRING, "dropTarget": SAFE_BOOL},
+    ),
     "collMod": CommandFields(
-        supported=("validator", "validationLevel", "validationAction"),
+        supported=tuple(_VALIDATION),
+        types=_VALIDATION,
         refused=(
             "index",
             "viewOn",
@@ -186,13 +253,16 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     "listCollections": CommandFields(
         supported=("filter", "nameOnly", "cursor"),
         ignored=("authorizedCollections",),
-        types={"filter": _DOCUMENT, "cursor": _DOCUMENT},
+        types={"filter": _DOCUMENT, "nameOnly": _BOOL, "cursor": _DOCUMENT},
+        parts={"cursor": _CURSOR},
     ),
-    "listIndexes": CommandFields(supported=("cursor",), types={"cursor": _DOCUMENT}),
+    "listIndexes": CommandFields(
+        supported=("cursor",), types={"cursor": _DOCUMENT}, parts={"cursor": _CURSOR}
+    ),
     "listDatabases": CommandFields(
         supported=("filter", "nameOnly"),
         ignored=("authorizedDatabases",),
-        types={"filter": _DOCUMENT},
+        types={"filter": _DOCUMENT, "nameOnly": _BOOL},
     ),
     "collStats": _STATISTICS,
     "collstats": _STATISTICS,
@@ -204,50 +274,70 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     ),
 }
 
-_TYPE_NAMES: Final = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    bool: "bool",
-    int: "int",
-    float: "double",
-    type(None): "null",
-}
+_LARGEST_BATCH: Final = 100_000
 
 
-def check_fields(name: str, command: Mapping[str, Any]) -> None:
+def check_fields(name: str, command: dict[str, Any]) -> None:
     """Refuse what the server, or the engine, does not take.
+
+    What passes has the types that the commands count on: nulls, which are as if they were not
+    there, are gone, and numbers are whole ones.
 
     Args:
         name: The command's name.
-        command: The command.
+        command: The command; changed in place.
 
     Raises:
-        OperationFailure: A field is unknown (40415), missing (40414), of a wrong type (14) or not
-            supported (115).
+        OperationFailure: A name is bad (73), a field is unknown (40415), missing (40414), of a
+            wrong type (14), out of range (16, 51024) or not supported (115).
     """
-    known = COMMANDS[name]
-    for field_name, value in command.items():
-        if field_name == name or field_name in GENERIC or field_name in known.ignored:
-            continue
+    check_names(name, command)
+    _check(name, command, COMMANDS[name], name)
+
+
+def _check(
+    path: str, document: dict[str, Any], known: CommandFields, name: str | None = None
+) -> None:
+    """Check the fields of a command, or of a part of one.
+
+    Args:
+        path: What comes before a field's name in an error.
+        document: What has the fields.
+        known: Its fields.
+        name: Of the command, whose own field and generic ones are not looked at.
+    """
+    nulls = []
+    for field_name, value in document.items():
         if field_name in known.supported:
-            _check_type(name, field_name, value, known.types.get(field_name))
-        elif field_name in known.refused:
-            if value and not _is_simple(field_name, value):
-                raise not_supported(f"the option {field_name} of {name}")
+            if value is None:
+                nulls.append(field_name)
+            elif field_name in known.types:
+                document[field_name] = _checked(f"{path}.{field_name}", field_name, value, known)
+        elif field_name in known.ignored or (
+            name is not None and (field_name == name or field_name in GENERIC)
+        ):
+            continue
         else:
-            raise operation_failure(
-                40415,
-                "Location40415",
-                f"BSON field '{name}.{field_name}' is an unknown field.",
-            )
+            _refuse(path, field_name, value, known)
+    for field_name in nulls:
+        del document[field_name]
     for field_name in known.required:
-        if field_name not in command:
+        if field_name not in document:
             raise operation_failure(
                 40414,
                 "Location40414",
-                f"BSON field '{name}.{field_name}' is missing but a required field",
+                f"BSON field '{path}.{field_name}' is missing but a required field",
             )
+
+
+def _refuse(path: str, name: str, value: Any, known: CommandFields) -> None:
+    """Refuse a field that does nothing here, unless it says nothing either."""
+    if name not in known.refused:
+        raise operation_failure(
+            40415, "Location40415", f"BSON field '{path}.{name}' is an unknown field."
+        )
+    if value and not _is_simple(name, value):
+        raise not_supported(f"the option {name} of {path}")
 
 
 def _is_simple(name: str, value: Any) -> bool:
@@ -255,19 +345,38 @@ def _is_simple(name: str, value: Any) -> bool:
     return name == "collation" and isinstance(value, Mapping) and value.get("locale") == "simple"
 
 
-def _check_type(command: str, name: str, value: Any, expected: tuple[type, ...] | None) -> None:
-    if expected is None or value is None:
+def _checked(path: str, name: str, value: Any, known: CommandFields) -> Any:
+    """A field's value, if it may be; numbers are made whole."""
+    expected = known.types[name]
+    if type_name(value) not in expected:
+        raise wrong_type(path, value, expected)
+    if expected is NUMBER:
+        value = whole(value)
+        if value < 0 and name in known.not_negative:
+            raise operation_failure(
+                51024,
+                "Location51024",
+                f"BSON field '{name}' value must be >= 0, actual value '{value}'",
+            )
+    elif name in known.parts:
+        _check_parts(path, value, known.parts[name])
+    return value
+
+
+def _check_parts(path: str, value: Any, known: CommandFields | None) -> None:
+    if isinstance(value, dict):
+        if known is not None:
+            _check(path, value, known)
         return
-    if isinstance(value, expected) and not (isinstance(value, bool) and bool not in expected):
-        return
-    given = next((word for kind, word in _TYPE_NAMES.items() if type(value) is kind), "object")
-    wanted = (
-        f"type '{_TYPE_NAMES[expected[0]]}'"
-        if len(expected) == 1
-        else f"types '[{', '.join(_TYPE_NAMES[kind] for kind in expected)}]'"
-    )
-    raise operation_failure(
-        14,
-        "TypeMismatch",
-        f"BSON field '{command}.{name}' is the wrong type '{given}', expected {wanted}",
-    )
+    if not 1 <= len(value) <= _LARGEST_BATCH and not path.startswith("createIndexes"):
+        raise operation_failure(
+            16,
+            "InvalidLength",
+            f"Write batch sizes must be between 1 and {_LARGEST_BATCH}. Got {len(value)} "
+            "operations.",
+        )
+    for number, part in enumerate(value):
+        if not isinstance(part, dict):
+            raise wrong_type(f"{path}.{number}", part, _DOCUMENT)
+        if known is not None:
+            _check(path, part, known)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported
+from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["EXPRESSIONS", "check_expression", "check_filter", "check_pipeline"]
@@ -166,6 +167,9 @@ def check_pipeline(pipeline: Any) -> None:
     Raises:
         OperationFailure: What a server answers, or 115 for what the library does not have.
     """
+    if not isinstance(pipeline, (list, tuple)):
+        message = f"A pipeline must be an array, but found {type_name(pipeline)}"
+        raise operation_failure(14, "TypeMismatch", message)
     for number, stage in enumerate(pipeline, 1):
         if not isinstance(stage, Mapping):
             raise operation_failure(
@@ -184,6 +188,7 @@ def check_pipeline(pipeline: Any) -> None:
 
 
 def _check_stage(name: str, value: Any) -> None:
+    _check_shape(name, value, type_name(value))
     if name == "$match":
         check_filter(value)
     elif name == "$facet" and isinstance(value, Mapping):
@@ -197,6 +202,21 @@ def _check_stage(name: str, value: Any) -> None:
         check_filter(value.get("query"))
     elif name in ("$addFields", "$set", "$project", "$replaceRoot", "$replaceWith", "$redact"):
         check_expression(value)
+
+
+def _check_shape(name: str, value: Any, found: str) -> None:
+    if name == "$match" and found != "object":
+        raise _located(15959, "the match filter must be an expression in an object")
+    if name == "$group" and found != "object":
+        raise _located(15947, "a group's fields must be specified in an object")
+    if name == "$limit" and found in NUMBER and not value > 0:
+        raise _located(15958, "the limit must be positive")
+    if name == "$out" and found not in ("string", "object"):
+        message = f"$out only supports a string or object argument, but found {found}"
+        raise _located(16990, message)
+    if name == "$merge" and found not in ("string", "object"):
+        message = f"$merge requires a string or object argument, but found {found}"
+        raise operation_failure(14, "TypeMismatch", message)
 
 
 def check_expression(expression: Any) -> None:

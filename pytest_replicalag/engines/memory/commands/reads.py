@@ -9,9 +9,10 @@ from typing import Any
 from bson import encode
 
 from pytest_replicalag.engines.memory.commands.describe import describe
-from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
+from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors, shown
 from pytest_replicalag.engines.memory.commands.hints import check_hint, order_of_hint
 from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
+from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.comparison import (
     Comparable,
@@ -143,6 +144,12 @@ def sort_of(sort: Mapping[str, Any] | None) -> list[tuple[str, int]] | None:
     for key, order in sort.items():
         if isinstance(order, Mapping):
             raise not_supported(f"sorting by {{{key}: {order}}}")
+        if not key:
+            message = "FieldPath cannot be constructed with empty string"
+            raise operation_failure(40352, "Location40352", message)
+        if type_name(order) not in NUMBER:
+            message = f"Illegal key in $sort specification: {key}: {shown(order)}"
+            raise operation_failure(15974, "Location15974", message)
         if order not in (1, -1):
             raise operation_failure(
                 15975,
@@ -162,7 +169,7 @@ def _aggregate(
 ) -> Comparable:
     pipeline = command["pipeline"]
     stages = stages_of(pipeline)
-    first = stages[0].get("$match") if stages and isinstance(stages[0], Mapping) else None
+    first = stages[0].get("$match") if stages else None
     kind = _Count if operation == "count_documents" else OtherRead
     return kind(
         operation,

@@ -14,7 +14,8 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors, shown
 from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
-from pytest_replicalag.engines.memory.commands.values import for_filter, type_name
+from pytest_replicalag.engines.memory.commands.types import type_name
+from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["apply_update", "check_update", "ensure_created"]
@@ -49,6 +50,8 @@ def check_update(update: Any, *, multi: bool) -> None:
     if isinstance(update, list):
         check_pipeline(update)
         return
+    if not isinstance(update, Mapping):
+        raise _failed("Update argument must be either an object or an array")
     names = list(update)
     if not any(name[:1] == "$" for name in names):
         if multi:

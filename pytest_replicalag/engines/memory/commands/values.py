@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Final
+import re
+from typing import Any
 
-from bson import Binary, Decimal128, Int64, ObjectId, Regex, Timestamp
+from bson import Int64, Regex
+from pymongo.errors import OperationFailure
 
-__all__ = ["Long", "for_filter", "type_name"]
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["Long", "for_filter", "invalid_expression"]
 
 
 class Long(Int64):
@@ -35,35 +38,30 @@ def _like(value: Any) -> Any:
     return Long(value) if type(value) is int else value
 
 
+def _compiled(expression: Regex[Any]) -> Any:
+    """A regular expression as Python's own.
+
+    Raises:
+        OperationFailure: Error 51091: it is none.
+    """
+    try:
+        return expression.try_compile()
+    except re.error as error:
+        raise invalid_expression(error) from None
+
+
+def invalid_expression(error: re.error) -> OperationFailure:
+    """Error 51091: a regular expression that is none."""
+    message = f"Regular expression is invalid: {error}"
+    return operation_failure(51091, "Location51091", message)
+
+
 def for_filter(value: Any) -> Any:
     """A filter or a pipeline as the library takes it: regular expressions are Python's own."""
     if isinstance(value, Regex):
-        return value.try_compile()
+        return _compiled(value)
     if isinstance(value, dict):
         return {key: for_filter(item) for key, item in value.items()}
     if isinstance(value, list):
         return [for_filter(item) for item in value]
     return value
-
-
-_NAMES: Final[tuple[tuple[type, str], ...]] = (
-    (type(None), "null"),
-    (bool, "bool"),
-    (Int64, "long"),
-    (int, "int"),
-    (float, "double"),
-    (str, "string"),
-    (list, "array"),
-    (ObjectId, "objectId"),
-    (datetime, "date"),
-    (Decimal128, "decimal"),
-    (Binary, "binData"),
-    (bytes, "binData"),
-    (Timestamp, "timestamp"),
-    (Regex, "regex"),
-)
-
-
-def type_name(value: Any) -> str:
-    """What a server calls the type of a value."""
-    return next((name for kind, name in _NAMES if isinstance(value, kind)), "object")

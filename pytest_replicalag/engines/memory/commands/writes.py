@@ -16,6 +16,7 @@ from pytest_replicalag.engines.memory.commands.reads import (
     sort_of,
     stages_of,
 )
+from pytest_replicalag.engines.memory.commands.types import NUMBER, is_deeper, type_name
 from pytest_replicalag.engines.memory.commands.updates import (
     apply_update,
     check_update,
@@ -26,6 +27,9 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 __all__ = ["write"]
 
 _MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
+_MAX_LEVELS: Final = 181
+"""Of nesting in a stored document, the document itself counted."""
+
 _Statement = Callable[[Any, Mapping[str, Any], int, dict[str, Any], bool], None]
 
 
@@ -49,6 +53,8 @@ def write(name: str, command: Mapping[str, Any], client: Any) -> dict[str, Any]:
         ensure_created(collection.database[_target_of(command)])
         run_pipeline(collection, stages)
         return {"cursor": {"firstBatch": [], "id": 0, "ns": collection.full_name}}
+    if name == "delete":
+        _check_limits(command["deletes"])
     statements, apply = _STATEMENTS[name]
     reply: dict[str, Any] = {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
     validates = _validates(collection, command)
@@ -135,6 +141,9 @@ def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any], valid
             f"BSONObj size: {size} (0x{size:X}) is invalid. "
             "Size must be between 0 and 16793600(16MB)",
         )
+    if is_deeper(document, _MAX_LEVELS, size):
+        message = "cannot insert document because it exceeds 180 levels of nesting"
+        raise operation_failure(15, "Overflow", message)
     _check_id(document["_id"])
     ensure_created(collection)
     with server_errors(collection):
@@ -172,8 +181,6 @@ def _update(
     validates: bool,
 ) -> None:
     update, multi = statement["u"], bool(statement.get("multi"))
-    for field in ("collation", "sort", "c"):
-        _refuse(statement, field, "update")
     check_update(update, multi=multi)
     filter = filter_of(statement, "q")
     check_hint(collection, statement.get("hint"))
@@ -192,30 +199,29 @@ def _update(
         reply.setdefault("upserted", []).append({"index": index, "_id": result["upserted"]})
 
 
-def _refuse(statement: Mapping[str, Any], field: str, command: str) -> None:
-    if statement.get(field):
-        raise not_supported(f"the option {field} of {command}")
-
-
 # -- delete --------------------------------------------------------------------------------------
 
 
 def _delete(
     collection: Any, statement: Mapping[str, Any], _: int, reply: dict[str, Any], __: bool
 ) -> None:
-    _refuse(statement, "collation", "delete")
-    limit = statement["limit"]
-    if limit not in (0, 1):
-        raise operation_failure(
-            9,
-            "FailedToParse",
-            f"The limit field in delete objects must be 0 or 1. Got {limit}",
-        )
     filter = filter_of(statement, "q")
     check_hint(collection, statement.get("hint"))
     with server_errors(collection):
-        result = collection._delete(filter, multi=not limit)
+        result = collection._delete(filter, multi=statement["limit"] != 1)
     reply["n"] += result["n"]
+
+
+def _check_limits(statements: list[dict[str, Any]]) -> None:
+    """Refuse a whole command if a statement's limit is neither 0 nor 1; no number is 0."""
+    for statement in statements:
+        limit = statement["limit"]
+        if type_name(limit) in NUMBER and limit not in (0, 1):
+            raise operation_failure(
+                9,
+                "FailedToParse",
+                f"The limit field in delete objects must be 0 or 1. Got {limit}",
+            )
 
 
 _STATEMENTS: Final[Mapping[str, tuple[str, _Statement]]] = {

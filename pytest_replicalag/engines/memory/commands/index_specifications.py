@@ -1,0 +1,136 @@
+"""What an index may be specified by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.engines.memory.commands.errors import shown
+from pytest_replicalag.engines.memory.commands.types import NUMBER, SAFE_BOOL, type_name
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["check_index"]
+
+_FIELDS: Final = frozenset(
+    {
+        "2dsphereIndexVersion",
+        "background",
+        "bits",
+        "collation",
+        "default_language",
+        "dropDups",
+        "expireAfterSeconds",
+        "hidden",
+        "key",
+        "language_override",
+        "max",
+        "min",
+        "name",
+        "ns",
+        "partialFilterExpression",
+        "prepareUnique",
+        "sparse",
+        "storageEngine",
+        "textIndexVersion",
+        "unique",
+        "v",
+        "weights",
+        "wildcardProjection",
+    }
+)
+
+_PLUGINS: Final = ("text", "2dsphere", "2d", "hashed")
+
+
+def check_index(specification: Mapping[str, Any]) -> None:
+    """Refuse an index that cannot be.
+
+    Raises:
+        OperationFailure: Error 9, 14, 67 or 197.
+    """
+    for field in ("key", "name"):
+        if specification.get(field) is None:
+            raise _parse_error(
+                9,
+                "FailedToParse",
+                specification,
+                f"The '{field}' field is a required property of an index specification",
+            )
+    for field, expected in (
+        ("key", "object"),
+        ("name", "string"),
+        ("partialFilterExpression", "object"),
+    ):
+        found = type_name(specification.get(field))
+        if field in specification and found != expected:
+            article = "an" if expected == "object" else "a"
+            raise _parse_error(
+                14,
+                "TypeMismatch",
+                specification,
+                f"The field '{field}' must be {article} {expected}, but got {found}",
+            )
+    for field in ("unique", "sparse"):
+        if field in specification and type_name(specification[field]) not in SAFE_BOOL:
+            raise _parse_error(
+                14,
+                "TypeMismatch",
+                specification,
+                f"The field '{field} has value {field}: {shown(specification[field])}, which is "
+                "not convertible to bool",
+            )
+    _check_options(specification)
+    _check_key(specification)
+
+
+def _check_options(specification: Mapping[str, Any]) -> None:
+    for field in specification:
+        if field not in _FIELDS:
+            raise _parse_error(
+                197,
+                "InvalidIndexSpecificationOption",
+                specification,
+                f"The field '{field}' is not valid for an index specification. Specification: "
+                f"{shown(specification)}",
+            )
+    seconds = specification.get("expireAfterSeconds", 0)
+    if type_name(seconds) not in NUMBER:
+        raise operation_failure(
+            67,
+            "CannotCreateIndex",
+            "TTL index 'expireAfterSeconds' option must be numeric, but received a type of "
+            f"'{type_name(seconds)}'. Index spec: {shown(specification)}",
+        )
+
+
+def _check_key(specification: Mapping[str, Any]) -> None:
+    if not specification["key"]:
+        raise _cannot_create(specification, "Index keys cannot be empty.")
+    for field, order in specification["key"].items():
+        found = type_name(order)
+        if not field:
+            raise _cannot_create(specification, "Index keys cannot be an empty field.")
+        if found == "string" and order not in _PLUGINS:
+            raise _cannot_create(specification, f"Unknown index plugin '{order}'")
+        if found not in ("string", *NUMBER):
+            raise _cannot_create(
+                specification,
+                f"Values in v:2 index key pattern cannot be of type {found}. Only numbers > 0, "
+                "numbers < 0, and strings are allowed.",
+            )
+        if not order:
+            raise _cannot_create(specification, "Values in the index key pattern cannot be 0.")
+
+
+def _cannot_create(specification: Mapping[str, Any], message: str) -> OperationFailure:
+    return _parse_error(67, "CannotCreateIndex", specification, message)
+
+
+def _parse_error(
+    code: int, name: str, specification: Mapping[str, Any], message: str
+) -> OperationFailure:
+    return operation_failure(
+        code, name, f"Error in specification {shown(specification)} :: caused by :: {message}"
+    )
