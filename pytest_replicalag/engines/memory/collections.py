@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
-from bson import Int64, ObjectId
+from bson import Binary, Int64, ObjectId
 
 from pytest_replicalag.engines.memory.bulk import WithoutSort
 from pytest_replicalag.engines.memory.change_log import IMAGES
@@ -25,8 +25,11 @@ from pytest_replicalag.engines.memory.versions import ABSENT
 
 __all__ = ["NO_KEY", "EngineClasses", "Matches", "direct_key", "engine_classes"]
 
-_DIRECT: Final = frozenset({ObjectId, str, int, Int64, float, bool, bytes, UUID})
+_DIRECT: Final = frozenset({ObjectId, str, int, float, bool, bytes, UUID})
 """Types of `_id` for which equality in a filter is equality of keys in the store."""
+
+_DIRECT_KINDS: Final = (Int64, Binary)
+"""The same, and what is derived from them, as decoders do."""
 
 NO_KEY: Final = object()
 
@@ -38,7 +41,13 @@ def direct_key(filter: Any) -> Any:
     value = filter.get("_id", NO_KEY)
     if type(value) is dict and len(value) == 1:
         value = value.get("$eq", NO_KEY)
-    return value if type(value) in _DIRECT else NO_KEY
+    if type(value) in _DIRECT or isinstance(value, _DIRECT_KINDS):
+        return value
+    return NO_KEY
+
+
+def _as_stored(document: Any, *_: Any, **__: Any) -> Any:
+    return document
 
 
 class _Only:
@@ -83,9 +92,30 @@ class EngineCollection:
     def _iter_documents(self, filter: Any) -> Iterator[Any]:
         return iter(self._documents_for(filter))
 
+    def find_by_key(self, filter: Any) -> list[Any] | None:
+        """The stored documents that match, found without the library.
+
+        None where only the library can tell: the filter asks for more than one `_id`, or the
+        document's `_id` is of another type, such as `True` for 1.
+        """
+        key = direct_key(filter)
+        if key is NO_KEY or len(filter) != 1:
+            return None
+        document = self._store.find(key)
+        if document is ABSENT:
+            return []
+        found = document["_id"]
+        return [document] if type(found) is type(key) and found == key else None
+
+    def hand_out_stored(self) -> None:
+        """From now on, let finds through this one object give stored documents, not copies."""
+        raise NotImplementedError
+
 
 class LiveCollection(EngineCollection):
     """The primary's collection: it can be written."""
+
+    _copy_only_fields: Any
 
     _updating: bool = False
     _only_first: bool = False
@@ -105,6 +135,10 @@ class LiveCollection(EngineCollection):
             return documents
         self._updating = False  # what follows in this update are checks of unique indexes
         return self._writable(documents)
+
+    def hand_out_stored(self) -> None:
+        """From now on, let finds through this one object give stored documents, not copies."""
+        self._copy_only_fields = _as_stored
 
     def _writable(self, documents: Iterator[Any]) -> Iterator[Any]:
         """Copies to update in place of the stored documents, each made when its turn comes."""
@@ -272,6 +306,16 @@ class PastEngineCollection(EngineCollection):
             return super()._copy_only_fields(document, *args, **kwargs)  # type: ignore[misc]
         return document
 
+    def find_by_key(self, filter: Any) -> list[Any] | None:
+        """The stored documents that match, found without the library; noted in `raw`."""
+        found = super().find_by_key(filter)
+        self.raw += found or ()
+        return found
+
+    def hand_out_stored(self) -> None:
+        """From now on, let finds through this one object give stored documents, not copies."""
+        self.copies = False
+
     def key_of(self, document: Any) -> Any:
         """The store's key of a document."""
         key = document["_id"]
@@ -323,13 +367,17 @@ class EngineClient:
 
     _store: Any
     _codec_options: Any
+    _database_accesses: dict[str, Any]
     _database_class: Any
 
     def get_database(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """The engine's database of that name."""
-        return self._database_class(
-            self, name, _store=self._store[name], codec_options=self._codec_options
-        )
+        """The engine's database of that name; made once, for a store never loses a database."""
+        database = self._database_accesses.get(name)
+        if database is None:
+            database = self._database_accesses[name] = self._database_class(
+                self, name, _store=self._store[name], codec_options=self._codec_options
+            )
+        return database
 
     def drop_database(self, name_or_db: Any, *args: Any, **kwargs: Any) -> None:
         """Drop a database, which is a change of its own after those of its collections."""

@@ -13,10 +13,9 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import zip_longest
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pymongo import monitoring
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
@@ -38,9 +37,8 @@ _LOOK_AT: Final = 40
 """How many of the driver's frames are searched for the client and the session."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A command as the driver sends it.
+class Call(NamedTuple):
+    """A command as the driver sends it. A plain tuple, for one is made for every command.
 
     Attributes:
         caller: The application's line.
@@ -144,7 +142,10 @@ def _driver_state(frame: FrameType | None) -> tuple[Any, Any]:
     for _ in range(_LOOK_AT):
         if frame is None or (client is not None and session is not None):
             break
-        if is_driver(frame.f_globals.get("__name__", "")):
+        # A frame that is asked for its variables copies them all; few have what is looked for.
+        variables = frame.f_code.co_varnames
+        is_worth_it = "client" in variables or "session" in variables
+        if is_worth_it and is_driver(frame.f_globals.get("__name__", "")):
             names = frame.f_locals
             client = (
                 client if client is not None else _of(names.get("client"), "topology_description")

@@ -65,8 +65,8 @@ class Documents:
 
 def _that_fit(batch: list[Any]) -> list[Any]:
     """The first documents of a batch, up to the size of a reply; one at least."""
-    if len(batch) <= 1:
-        return batch
+    if len(batch) <= 1 or len(encode({"": batch})) <= _BATCH_BYTES:
+        return batch  # nearly always; one call for all of them takes a fraction of one for each
     size = 0
     for number, document in enumerate(batch):
         size += len(encode(document))

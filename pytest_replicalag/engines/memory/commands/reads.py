@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from bson import encode
 
@@ -28,10 +29,16 @@ __all__ = ["find_of", "read", "sort_of"]
 
 _RANDOM = ("$sample", "$rand")
 
+_COUNT_STAGES: Final = ("$match", "$skip", "$limit", "$group")
+"""In the order in which drivers send them for `count_documents`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ServerFind(LibraryFind):
-    """A find whose errors are a server's.
+    """A find whose errors are a server's, and whose results are for a reply.
+
+    Without a projection they are the stored documents themselves: nobody changes those in place,
+    and a reply only encodes them. No more are looked for than the limit allows.
 
     Attributes:
         hint: The index that is named by the command, if it names one.
@@ -42,7 +49,14 @@ class _ServerFind(LibraryFind):
     def results(self, collection: Any) -> list[Any]:
         find = self._in_order(collection)
         with server_errors(collection):
-            return LibraryFind.results(find, collection)
+            if self.projection is not None:
+                return LibraryFind.results(find, collection)
+            found: list[Any] | None = collection.find_by_key(self.filter)
+            if found is not None:
+                return found
+            collection.hand_out_stored()
+            dataset = collection._get_dataset(self.filter, find.sort, None, dict)
+            return list(islice(dataset, self.skip + self.limit if self.limit else None))
 
     def stored(self, collection: Any) -> None:
         LibraryFind.stored(self._in_order(collection), collection)
@@ -125,7 +139,7 @@ def find_of(command: Mapping[str, Any], library: Library) -> LibraryFind:
         sort=sort_of(command.get("sort")),
         projection=command.get("projection") or None,
         collation=None,
-        skip=command.get("skip") or 0,
+        skip=int(command.get("skip") or 0),
         limit=abs(int(limit)),
         cursor=library.cursor,
         hint=command.get("hint"),
@@ -171,14 +185,37 @@ def _aggregate(
     stages = stages_of(pipeline)
     first = stages[0].get("$match") if stages else None
     kind = _Count if operation == "count_documents" else OtherRead
+    count = _count_of(stages, command.get("hint")) if kind is _Count else None
     return kind(
         operation,
         arguments,
-        lambda coll: _hinted_pipeline(coll, stages, command.get("hint")),
+        count or (lambda coll: _hinted_pipeline(coll, stages, command.get("hint"))),
         filter=first,
-        reads_others=True,
+        reads_others=count is None,
         is_deterministic=not any(name in str(pipeline) for name in _RANDOM),
     )
+
+
+def _count_of(stages: list[Any], hint: Any) -> Callable[[Any], list[Any]] | None:
+    """Counts what a driver's pipeline counts, without copies of all the documents that match.
+
+    None if the pipeline is another one, or not valid, which the library finds out.
+    """
+    options = {name: value for stage in stages for name, value in stage.items()}
+    filter, skip, limit = (options.get(name) for name in ("$match", "$skip", "$limit"))
+    in_order = [name for name in _COUNT_STAGES if name in options]
+    is_valid = all(
+        number is None or (isinstance(number, int) and number >= least)
+        for number, least in ((skip, 0), (limit, 1))
+    )
+    if in_order != [next(iter(stage)) for stage in stages] or not is_valid:
+        return None
+
+    def count(collection: Any) -> list[Any]:
+        found = _count(collection, filter, {"skip": skip, "limit": limit, "hint": hint})
+        return [{"_id": 1, "n": found}] if found else []
+
+    return count
 
 
 def stages_of(pipeline: Any) -> list[Any]:
