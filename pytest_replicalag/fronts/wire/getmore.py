@@ -36,10 +36,10 @@ class GetMore:
         Raises:
             OperationFailure: There is no such cursor, or it is not this client's.
         """
-        request.running.replica_set.clock.round_trip()
         cursor = self._cursor(request)
         if isinstance(cursor.source, StreamSource):
             return self._streams.get_more(request, cursor)
+        request.running.replica_set.clock.round_trip()
         batch = cursor.source.take(_size(request) or None)
         if cursor.source.is_exhausted:
             self._cursors.close(cursor.number)
