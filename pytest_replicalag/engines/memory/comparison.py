@@ -188,6 +188,11 @@ class FindRead(Comparable):
         self._before: set[int] = set()
         self._after: set[int] = set()
 
+    @property
+    def is_by_id(self) -> bool:
+        """Whether it asks for one `_id`."""
+        return direct_key(self._filter) is not NO_KEY
+
     def run(self, collection: Any) -> Any:
         """All documents that match, sorted and projected; `window` skips and limits."""
         return self._find.results(collection)

@@ -61,6 +61,7 @@ class CollectionHistory:
     _documents: OrderedDict[Hashable, Any]
     indexes: dict[str, Any]
     name: str
+    options: dict[str, Any]
     is_noted: bool = False
     _ttl_indexes: dict[str, Any]
     _is_force_created: bool
@@ -177,7 +178,8 @@ class CollectionHistory:
             log.dropped(self, is_logged=is_created)
         super().drop()  # type: ignore[misc]
         self._uuid = None
-        getattr(self, "options", {}).pop(IMAGES, None)
+        if hasattr(self, "options"):  # the library keeps a dropped collection's validator
+            self.options = {}
         if is_created:  # one that deletes have emptied keeps its past
             self.numbers = {}
             self.versions = VersionedMap()

@@ -43,16 +43,19 @@ class Documents:
 
     Args:
         documents: In order.
+        shows_end: Whether a server knows with the last document that it is the last; without, as
+            after a scan of a collection, it sees that when it is asked for one more.
     """
 
-    def __init__(self, documents: Sequence[Any]) -> None:
+    def __init__(self, documents: Sequence[Any], *, shows_end: bool = True) -> None:
         self._documents = documents
         self._taken = 0
+        self._is_short = shows_end
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether all were taken."""
-        return self._taken >= len(self._documents)
+        """Whether all were taken, and a server would know."""
+        return self._is_short and self._taken >= len(self._documents)
 
     def take(self, limit: int | None) -> list[Any]:
         """The next ones, at most `limit`, and not more than fit into a message."""
@@ -60,6 +63,7 @@ class Documents:
         batch = list(self._documents[self._taken : end])
         batch = _that_fit(batch)
         self._taken += len(batch)
+        self._is_short = self._is_short or limit is None or len(batch) < limit
         return batch
 
 

@@ -224,11 +224,12 @@ class Reads:
             size = command.get("batchSize")
             limit = command.get("limit")
             is_single = bool(command.get("singleBatch")) or (limit is not None and limit < 0)
+            shows_end = bool(limit or command.get("sort")) or comparable.is_by_id
         else:
             documents = result
             size = command.get("cursor", {}).get("batchSize")
-            is_single = False
-        source = Documents(documents)
+            is_single = shows_end = False
+        source = Documents(documents, shows_end=shows_end)
         return self.first_batch(request, source, size, is_single=is_single)
 
     def first_batch(

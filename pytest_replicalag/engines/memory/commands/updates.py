@@ -27,6 +27,9 @@ _OPERATORS: Final = frozenset(
     }
 )  # fmt: skip
 _REFUSED: Final = frozenset({"$mul"})
+_LOSING_IDS: Final = frozenset({"$project", "$replaceRoot", "$replaceWith", "$unset"})
+"""Stages after which a document may have no `_id`; a server then gives it its own back."""
+
 _ON_ARRAYS: Final = frozenset({"$addToSet", "$pull", "$pullAll", "$push"})
 """Operators for which the library does not know `$[]` and `$[<identifier>]`."""
 
@@ -181,11 +184,28 @@ def apply_update(
                     return {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": False}
                 return _upsert(collection, filter, update, is_replacement, more)
             if is_replacement:
+                _check_own_key(update, found["_id"])
                 filter = {"_id": found["_id"]}
-        result: dict[str, Any] = collection._update(
-            filter, _for_library(update), multi=multi, **more
-        )
+        update = _for_library(update)
+        if isinstance(update, list) and any(_LOSING_IDS & stage.keys() for stage in update):
+            return _update_each(collection, filter, update, multi, more)
+        result: dict[str, Any] = collection._update(filter, update, multi=multi, **more)
     return result
+
+
+def _update_each(
+    collection: Any, filter: Any, pipeline: list[Any], multi: bool, more: dict[str, Any]
+) -> dict[str, Any]:
+    """Update documents by a pipeline, one by one, each of which keeps its `_id`."""
+    keys = [document["_id"] for document in collection._iter_documents(filter)]
+    total = {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": bool(keys)}
+    for key in keys if multi else keys[:1]:
+        own = {"_id": {"$literal": key}}
+        keeping = {"$replaceWith": {"$mergeObjects": [own, "$$ROOT"]}}
+        result = collection._update({"_id": key}, [*pipeline, keeping], **more)
+        total["n"] += result["n"]
+        total["nModified"] += result["nModified"]
+    return total
 
 
 def _for_library(update: Any) -> Any:
@@ -206,8 +226,12 @@ def _upsert(
     own_key = update.get("_id", _NONE) if is_replacement else _NONE
     if key is _NONE:
         key = own_key if own_key is not _NONE else ObjectId()
-    elif own_key is not _NONE and own_key != key:
-        raise _changes_key(f"_id: {shown(own_key)}")
+    elif is_replacement:
+        _check_own_key(update, key)
+    elif any(fields_of.get("_id", key) != key for fields_of in _operands(update)):
+        raise _immutable(
+            "Performing an update on the path '_id' would modify the immutable field '_id'"
+        )
     stored = collection._hashdict(key) if isinstance(key, dict) else key
     more = {name: value for name, value in more.items() if name == "validate" or not is_replacement}
     if is_replacement or stored in collection._store:  # the latter is refused as a duplicate
@@ -227,13 +251,23 @@ def _upsert(
 _NONE: Final = object()
 
 
-def _changes_key(key: str) -> OperationFailure:
-    return operation_failure(
-        66,
-        "ImmutableField",
-        "After applying the update, the (immutable) field '_id' was found to have been altered to "
-        + key,
-    )
+def _check_own_key(replacement: Mapping[str, Any], key: Any) -> None:
+    if replacement.get("_id", key) != key:
+        raise _immutable(
+            "After applying the update, the (immutable) field '_id' was found to have been altered "
+            f"to _id: {shown(replacement['_id'])}"
+        )
+
+
+def _immutable(message: str) -> OperationFailure:
+    return operation_failure(66, "ImmutableField", message)
+
+
+def _operands(update: Any) -> list[Mapping[str, Any]]:
+    """The fields of `$set` and `$setOnInsert`, the operators that could give an `_id`."""
+    if isinstance(update, list):
+        return []
+    return [update.get(name, {}) for name in ("$set", "$setOnInsert")]
 
 
 def _equalities(filter: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from bson import Int64, Regex
 from pymongo.errors import OperationFailure
@@ -29,6 +29,10 @@ class Long(Int64):
 
     __radd__ = __add__
     __rmul__ = __mul__
+
+    def bit_length(self) -> int:
+        """More than 32, by which the library tells `$type` long from int."""
+        return max(super().bit_length(), 33)
 
     def __deepcopy__(self, memo: Any) -> Long:
         return self
@@ -56,12 +60,36 @@ def invalid_expression(error: re.error) -> OperationFailure:
     return operation_failure(51091, "Location51091", message)
 
 
+_TYPES: Final = {
+    1: "double", 2: "string", 3: "object", 4: "array", 5: "binData", 7: "objectId", 8: "bool",
+    9: "date", 10: "null", 11: "regex", 13: "javascript", 16: "int", 17: "timestamp", 18: "long",
+    19: "decimal", -1: "minKey", 127: "maxKey",
+}  # fmt: skip
+"""The numbers of BSON types, which `$type` takes for their names."""
+
+
 def for_filter(value: Any) -> Any:
-    """A filter or a pipeline as the library takes it: regular expressions are Python's own."""
+    """A filter or a pipeline as the library takes it.
+
+    Regular expressions are Python's own, types have names, and that of null, which the library
+    does not have, is what it comes to.
+    """
     if isinstance(value, Regex):
         return _compiled(value)
     if isinstance(value, dict):
+        if "$type" in value:
+            return _with_type(value)
         return {key: for_filter(item) for key, item in value.items()}
     if isinstance(value, list):
         return [for_filter(item) for item in value]
     return value
+
+
+def _with_type(condition: dict[str, Any]) -> dict[str, Any]:
+    kind = condition["$type"]
+    if isinstance(kind, (int, float)):
+        kind = _TYPES.get(int(kind), kind)
+    rest = {key: for_filter(item) for key, item in condition.items() if key != "$type"}
+    if kind == "null" and not {"$eq", "$exists"} & rest.keys():
+        return {**rest, "$eq": None, "$exists": True}
+    return {**rest, "$type": for_filter(kind)}

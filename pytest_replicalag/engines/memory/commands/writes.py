@@ -145,6 +145,7 @@ def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any], valid
         message = "cannot insert document because it exceeds 180 levels of nesting"
         raise operation_failure(15, "Overflow", message)
     _check_id(document["_id"])
+    _check_names(document)
     ensure_created(collection)
     with server_errors(collection):
         collection._insert(document, **({} if validates else {"validate": False}))
@@ -168,6 +169,13 @@ def _check_id(value: Any) -> None:
             f"_id fields may not contain '$'-prefixed fields: {next(iter(value))} is not valid for "
             "storage.",
         )
+
+
+def _check_names(document: Mapping[str, Any]) -> None:
+    """Refuse what a server stores since 5.0, and the library does not."""
+    for name in document:
+        if name[:1] == "$":
+            raise not_supported(f"a document with the field {name}")
 
 
 # -- update --------------------------------------------------------------------------------------

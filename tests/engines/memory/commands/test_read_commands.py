@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from bson import DBRef
 
+from pytest_replicalag.engines.memory.commands.values import Long
+
 
 @pytest.fixture
 def data(run: Any) -> None:
@@ -120,3 +122,17 @@ def test_a_reference_to_a_database_is_a_value(run: Any) -> None:
     reference = DBRef("d", 1)
     run("insert", "c", documents=[{"_id": 1, "x": reference, "y": []}])
     assert len(run("find", "c", filter={"x": reference, "y": []})) == 1
+
+
+def test_types_by_name_and_by_number(run: Any) -> None:
+    values = {1: None, 2: 5, 3: Long(5), 4: "a", 5: [None], 6: 5.0}
+    documents = [{"_id": key, "x": value} for key, value in values.items()]
+    run("insert", "c", documents=[*documents, {"_id": 7}])
+
+    def found(kind: Any) -> list[int]:
+        return [document["_id"] for document in run("find", "c", filter={"x": {"$type": kind}})]
+
+    assert found("null") == found(10) == [1, 5]
+    assert found("int") == found(16) == [2]
+    assert found("long") == found(18) == [3]
+    assert found("number") == [2, 3, 6]

@@ -119,3 +119,39 @@ def test_bypass_of_validation(run: Any) -> None:
     assert "writeErrors" in run("update", "c", updates=[statement])
     reply = run("update", "c", updates=[statement], bypassDocumentValidation=True)
     assert reply == {"n": 1, "nModified": 1}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "updated"),
+    [
+        ([{"$replaceWith": {"a": "$x"}}], {"_id": 2, "a": 22}),
+        ([{"$project": {"_id": 0, "a": "$x"}}], {"_id": 2, "a": 22}),
+        ([{"$unset": "_id"}], {"_id": 2, "x": 22}),
+        ([{"$set": {"a": "$x"}}], {"_id": 2, "x": 22, "a": 22}),
+    ],
+)
+def test_a_pipeline_keeps_the_id(update: Any, pipeline: Any, updated: Any) -> None:
+    _, found = update({"x": {"$gte": 22}}, pipeline, multi=True)
+    assert [encode(found[1]), found[2]["_id"]] == [encode(updated), 3]
+
+
+@pytest.mark.parametrize(
+    ("filter", "change", "upsert"),
+    [
+        ({"_id": 1}, [{"$replaceWith": {"_id": 5}}], False),
+        ({"_id": 1}, {"$set": {"_id": 5}}, False),
+        ({"_id": 1}, {"_id": 5}, False),
+        ({"_id": 9}, {"$set": {"_id": 5}}, True),
+        ({"_id": 9}, {"_id": 5}, True),
+    ],
+)
+def test_an_id_cannot_change(update: Any, filter: Any, change: Any, upsert: bool) -> None:
+    reply, found = update(filter, change, upsert=upsert)
+    assert reply["writeErrors"][0]["code"] == 66
+    assert [document["_id"] for document in found] == [1, 2, 3]
+
+
+def test_a_dropped_collection_forgets_its_validator(run: Any) -> None:
+    run("create", "c", validator={"x": {"$exists": True}})
+    run("drop", "c")
+    assert run("insert", "c", documents=[{"_id": 1}]) == {"n": 1}
