@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bson import ObjectId, Timestamp
+from bson import Int64, ObjectId, Timestamp
 
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
@@ -27,7 +27,7 @@ ELECTION_ID: Final = ObjectId("7fffffff0000000000000001")
 _EPOCH: Final = datetime(2000, 1, 1)
 """The date of logical second 0; only differences of dates matter."""
 
-_SIGNATURE: Final = {"hash": b"\0" * 20, "keyId": 0}
+_SIGNATURE: Final = {"hash": b"\0" * 20, "keyId": Int64(0)}
 """What a server without keys signs cluster times with."""
 
 
