@@ -19,6 +19,9 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 __all__ = ["command_of", "encoded"]
 
 
+_MAX_BYTES: Final = 16 * 1024 * 1024 + 16 * 1024
+"""Of a message's documents: a stored one and what a command has besides."""
+
 _MAX_LEVELS: Final = 201
 """How deep a message's documents may be nested, each one itself counted."""
 
@@ -46,11 +49,19 @@ def command_of(message: Message) -> dict[str, Any]:
     """A message's command, its document sequences as lists.
 
     Raises:
-        OperationFailure: It is not valid BSON, or nested too deep.
+        OperationFailure: It is not valid: as a message, as BSON, or nested too deep.
     """
+    if message.error is not None:
+        raise _invalid(message.error.code, message.error.code_name, str(message.error))
     try:
         command = _decoded(message.body)
         for name, documents in message.sequences:
+            if name in command:
+                raise _invalid(
+                    40433,
+                    "Location40433",
+                    f"Duplicate field between body and document sequence {name}",
+                )
             command[name] = [_decoded(document) for document in documents]
     except RecursionError:
         raise _too_deep() from None
@@ -62,11 +73,18 @@ def command_of(message: Message) -> dict[str, Any]:
     except (BSONError, ValueError, OverflowError, TypeError) as error:
         raise _invalid(22, "InvalidBSON", str(error)) from None
     if not command:
-        raise _invalid(9, "FailedToParse", "the command is empty; its first field is its name")
+        raise _invalid(40571, "Location40571", "OP_MSG requests require a $db argument")
     return command
 
 
 def _decoded(data: bytes) -> dict[str, Any]:
+    if len(data) > _MAX_BYTES:
+        raise _invalid(
+            10334,
+            "BSONObjectTooLarge",
+            f"BSONObj size: {len(data)} (0x{len(data):X}) is invalid. Size must be between 0 and "
+            f"{_MAX_BYTES}(16MB)",
+        )
     document = decode(data, _OPTIONS)
     if is_deeper(document, _MAX_LEVELS, len(data)):
         raise _too_deep()

@@ -26,6 +26,8 @@ from pytest_replicalag.fronts.wire.commands import Commands
 from pytest_replicalag.fronts.wire.connection import Answer, Connection
 from pytest_replicalag.fronts.wire.generic_fields import check_generic_fields
 from pytest_replicalag.fronts.wire.protocol import (
+    CHECKSUM_PRESENT,
+    LEGACY_REFUSED,
     OP_QUERY,
     Message,
     ProtocolError,
@@ -35,11 +37,14 @@ from pytest_replicalag.fronts.wire.protocol import (
 from pytest_replicalag.fronts.wire.reads import pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["WireFront"]
 
 _log = logging.getLogger(__name__)
+
+_NOT_PRIMARY: Final = 10107
 
 _HELLOS: Final = ("hello", "isMaster", "ismaster")
 
@@ -82,11 +87,12 @@ class WireFront:
             except Exception as error:  # whatever it is, the client gets a reply
                 reply = _error_reply(error)
             if isinstance(reply, Mapping):
-                return self._bytes(message, request, reply)
+                return self._bytes(connection, message, request, reply)
+        assert request is not None
         return self._later(message, request, reply)
 
     async def _later(
-        self, message: Message, request: Request | None, waiting: Awaitable[Reply]
+        self, message: Message, request: Request, waiting: Awaitable[Reply]
     ) -> bytes | None:
         try:
             reply = await waiting
@@ -95,7 +101,7 @@ class WireFront:
         except Exception as error:  # as above
             reply = _error_reply(error)
         with self._governor.lock:
-            return self._bytes(message, request, reply)
+            return self._bytes(request.connection, message, request, reply)
 
     def _run(self, request: Request) -> Reply | Awaitable[Reply]:
         if self._is_doubtful(request):
@@ -115,7 +121,8 @@ class WireFront:
                     352,
                     "UnsupportedOpQueryCommand",
                     f"Unsupported OP_QUERY command: {name}. The client driver may require an "
-                    "upgrade.",
+                    "upgrade. For more details see "
+                    "https://dochub.mongodb.org/core/legacy-opcode-removal",
                 )
         elif not isinstance(database, str):
             raise _no_database(command)
@@ -132,8 +139,7 @@ class WireFront:
             database=database,
             expects_reply=message.expects_reply,
             running=running,
-            member=simulated.member(running, connection.endpoint)
-            or running.replica_set.members[-1],
+            member=self._member(connection, running),
             by=lambda: client_of(connection.client, command.get("comment")),
         )
         if call is not None:
@@ -169,28 +175,48 @@ class WireFront:
 
     # -- replies -------------------------------------------------------------------------------
 
-    def _bytes(self, message: Message, request: Request | None, reply: Reply) -> bytes | None:
+    def _bytes(
+        self, connection: Connection, message: Message, request: Request | None, reply: Reply
+    ) -> bytes | None:
         if not message.expects_reply:
+            if reply.get("code") == _NOT_PRIMARY:
+                connection.close()  # all that a server can do to tell the client
             return None
+        number = next(self._reply_ids) & 0x7FFFFFFF
+        if message.error is not None and message.error.code == LEGACY_REFUSED:
+            refusal = {"$err": reply["errmsg"], "code": reply["code"], "ok": 0.0}
+            return op_reply(number, message.request_id, encoded(refusal), is_refusal=True)
         document = {**reply}
         document.setdefault("ok", 1.0)
-        if request is not None:
-            self._add_times(request.running, request, document)
+        self._add_times(connection, request, document)
         try:
             body = encoded(document)
         except (BSONError, OverflowError, TypeError, ValueError) as error:
             _log.exception("a reply cannot be encoded")
             body = encoded(_error_reply(error))
-        number = next(self._reply_ids) & 0x7FFFFFFF
-        wrap = op_reply if message.op_code == OP_QUERY else op_msg
-        return wrap(number, message.request_id, body)
+        if message.op_code == OP_QUERY:
+            return op_reply(number, message.request_id, body)
+        has_checksum = bool(message.flags & CHECKSUM_PRESENT)
+        return op_msg(number, message.request_id, body, has_checksum=has_checksum)
 
-    def _add_times(self, running: Running, request: Request, document: dict[str, Any]) -> None:
-        position = request.position
+    def _add_times(
+        self, connection: Connection, request: Request | None, document: dict[str, Any]
+    ) -> None:
+        simulated = self.simulated_set
+        if request is None:
+            running, position = simulated.running(), None
+            member = self._member(connection, running)
+        else:
+            running, position, member = request.running, request.position, request.member
         if position is None:
-            position = running.replica_set.applied(request.member)
-        document["$clusterTime"] = self.simulated_set.cluster_time(running)
+            position = running.replica_set.applied(member)
+        document["$clusterTime"] = simulated.cluster_time(running)
         document["operationTime"] = running.replica_set.oplog.timestamp(position)
+
+    def _member(self, connection: Connection, running: Running) -> Member:
+        """The member behind a connection; the last one if the set is smaller by now."""
+        member = self.simulated_set.member(running, connection.endpoint)
+        return member or running.replica_set.members[-1]
 
 
 def _no_database(command: Mapping[str, Any]) -> OperationFailure:

@@ -4,8 +4,9 @@
 the legacy handshake alone. Documents stay bytes: who needs to look into one decodes it.
 MongoDB manual, MongoDB Wire Protocol; driver specification, OP_MSG.
 
-Not modelled: compression, which the handshake does not offer, and the other legacy opcodes, which
-servers refuse since MongoDB 6.0.
+What is wrong with a message's sections is told in a reply, as a server does; what is wrong with its
+frame closes the connection. Not modelled: compression, which the handshake does not offer, and the
+other legacy opcodes, which servers refuse since MongoDB 6.0.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Final
 
 __all__ = [
     "CHECKSUM_PRESENT",
+    "LEGACY_REFUSED",
     "MAX_MESSAGE_BYTES",
     "MORE_TO_COME",
     "OP_MSG",
     "OP_QUERY",
+    "BadMessageError",
     "Message",
     "MessageBuffer",
     "ProtocolError",
@@ -33,12 +36,16 @@ __all__ = [
 
 OP_REPLY: Final = 1
 OP_QUERY: Final = 2004
+OP_GET_MORE: Final = 2005
 OP_MSG: Final = 2013
 
 CHECKSUM_PRESENT: Final = 1
 MORE_TO_COME: Final = 1 << 1
 _REQUIRED_FLAGS: Final = 0xFFFF
 """A receiver must refuse a message that has one of these bits that it does not know."""
+
+_QUERY_FAILURE, _AWAIT_CAPABLE = 2, 8
+"""Flags of an `OP_REPLY`."""
 
 MAX_MESSAGE_BYTES: Final = 48_000_000
 """`maxMessageSizeBytes` of the handshake."""
@@ -48,12 +55,30 @@ _INT32: Final = struct.Struct("<i")
 _UINT32: Final = struct.Struct("<I")
 _MSG_HEADER: Final = struct.Struct("<iiiiIb")
 _REPLY_HEADER: Final = struct.Struct("<iiiiiqii")
+_GET_MORE: Final = struct.Struct("<iq")
 _SMALLEST_DOCUMENT: Final = 5
-_BODY, _SEQUENCE = 0, 1
+_BODY, _SEQUENCE, _SECURITY_TOKEN = 0, 1, 2
+
+LEGACY_REFUSED: Final = 5739101
+"""The code for a legacy message other than the handshake's."""
 
 
 class ProtocolError(Exception):
     """Bytes that are no message; the connection that sent them is closed."""
+
+
+class BadMessageError(Exception):
+    """A message that a server answers with an error; the connection stays open.
+
+    Attributes:
+        code: The error's code.
+        code_name: Its name.
+    """
+
+    def __init__(self, code: int, message: str, code_name: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.code_name = code_name or f"Location{code}"
 
 
 class RequestedCloseError(ProtocolError):
@@ -72,6 +97,7 @@ class Message:
         sequences: Document sequences: the name of the field that each stands for, and its
             documents as BSON.
         namespace: Of an `OP_QUERY`, such as `admin.$cmd`.
+        error: What is wrong with it; then it has no body.
     """
 
     op_code: int
@@ -80,6 +106,7 @@ class Message:
     body: bytes
     sequences: tuple[tuple[str, tuple[bytes, ...]], ...] = ()
     namespace: str = ""
+    error: BadMessageError | None = None
 
     @property
     def expects_reply(self) -> bool:
@@ -140,6 +167,11 @@ def parse(data: bytes) -> Message:
         return _parse_msg(data, request_id)
     if op_code == OP_QUERY:
         return _parse_query(data, request_id)
+    if op_code == OP_GET_MORE:
+        _cstring(data, _HEADER.size + _INT32.size, len(data) - _GET_MORE.size)
+        return Message(
+            op_code=OP_QUERY, request_id=request_id, body=b"", error=_legacy("OP_GET_MORE")
+        )
     raise ProtocolError(f"opcode {op_code}; there are OP_MSG (2013) and OP_QUERY (2004)")
 
 
@@ -150,57 +182,98 @@ def _parse_msg(data: bytes, request_id: int) -> Message:
     flags: int = _UINT32.unpack_from(data, _HEADER.size)[0]
     if unknown := flags & _REQUIRED_FLAGS & ~(CHECKSUM_PRESENT | MORE_TO_COME):
         raise ProtocolError(f"OP_MSG with unknown required flags {unknown:#x}")
-    if flags & CHECKSUM_PRESENT:
-        end -= _UINT32.size
-        _check_sum(data, end)
-    body: bytes | None = None
-    sequences = []
-    at = _HEADER.size + _UINT32.size
-    while at < end:
-        kind = data[at]
-        at += 1
-        if kind == _BODY:
-            if body is not None:
-                raise ProtocolError("OP_MSG with two bodies")
-            body = _document(data, at, end)
-            at += len(body)
-        elif kind == _SEQUENCE:
-            sequence, at = _parse_sequence(data, at, end)
-            sequences.append(sequence)
-        else:
-            raise ProtocolError(f"OP_MSG with a section of kind {kind}; there are 0 and 1")
-    if body is None:
-        raise ProtocolError("OP_MSG without a body")
+    error = None
+    body: bytes = b""
+    sequences: tuple[tuple[str, tuple[bytes, ...]], ...] = ()
+    try:
+        if flags & CHECKSUM_PRESENT:
+            end -= _UINT32.size
+            _check_sum(data, end)
+        body, sequences = _sections(data, _HEADER.size + _UINT32.size, end)
+    except BadMessageError as refused:
+        error = refused
     return Message(
         op_code=OP_MSG,
         request_id=request_id,
         flags=flags,
         body=body,
-        sequences=tuple(sequences),
+        sequences=sequences,
+        error=error,
     )
 
 
-def _parse_sequence(data: bytes, at: int, end: int) -> tuple[tuple[str, tuple[bytes, ...]], int]:
-    """A section of kind 1 after its kind byte, and where it ends."""
-    if at + _INT32.size > end:
-        raise ProtocolError("a document sequence that is cut off")
-    size: int = _INT32.unpack_from(data, at)[0]
+def _sections(
+    data: bytes, at: int, end: int
+) -> tuple[bytes, tuple[tuple[str, tuple[bytes, ...]], ...]]:
+    """The body and the document sequences of an `OP_MSG`."""
+    body: bytes | None = None
+    sequences: dict[str, tuple[bytes, ...]] = {}
+    while at < end:
+        kind = data[at]
+        at += 1
+        if kind == _BODY:
+            if body is not None:
+                raise BadMessageError(40430, "Multiple body sections in message")
+            body = _document(data, at, end)
+            at += len(body)
+        elif kind == _SEQUENCE:
+            name, documents, at = _parse_sequence(data, at, end)
+            if name in sequences:
+                raise BadMessageError(40431, f"Duplicate document sequence: {name}")
+            sequences[name] = documents
+        elif kind == _SECURITY_TOKEN:
+            raise BadMessageError(13, "Unsupported Security Token provided", "Unauthorized")
+        else:
+            raise BadMessageError(40432, f"Unknown section kind {kind}")
+    if body is None:
+        raise BadMessageError(40587, "OP_MSG messages must have a body")
+    return body, tuple(sequences.items())
+
+
+def _parse_sequence(data: bytes, at: int, end: int) -> tuple[str, tuple[bytes, ...], int]:
+    """A section of kind 1 after its kind byte: its name, its documents, and where it ends."""
+    rest = end - at - _INT32.size
+    if rest < 0:
+        raise _overflow(f"buffer size too small to read (4) bytes out of buffer[{end - at}]")
+    size: int = _UINT32.unpack_from(data, at)[0] - _INT32.size & 0xFFFFFFFF
+    if size > rest:
+        raise _overflow(f"Invalid advance ({size}) past end of buffer[{rest}]")
+    at += _INT32.size
     until = at + size
-    if size < _INT32.size + 1 or until > end:
-        raise ProtocolError(f"a document sequence of {size} bytes, which do not fit")
-    name, at = _cstring(data, at + _INT32.size, until)
+    if data.find(b"\0", at, until) < 0:
+        raise _overflow(f"couldn't locate terminal char (\\u0000) in buffer[{size}]")
+    name, at = _cstring(data, at, until)
     documents = []
     while at < until:
         documents.append(_document(data, at, until))
         at += len(documents[-1])
-    return (name, tuple(documents)), until
+    return name, tuple(documents), until
 
 
 def _parse_query(data: bytes, request_id: int) -> Message:
     name, at = _cstring(data, _HEADER.size + _INT32.size, len(data))
     at += 2 * _INT32.size  # numberToSkip, numberToReturn: a command needs neither
-    body = _document(data, at, len(data))
-    return Message(op_code=OP_QUERY, request_id=request_id, body=body, namespace=name)
+    body, error = b"", None
+    if not name.endswith(".$cmd"):
+        error = _legacy("OP_QUERY")
+    else:
+        try:
+            body = _document(data, at, len(data))
+        except BadMessageError as refused:
+            error = refused
+    return Message(op_code=OP_QUERY, request_id=request_id, body=body, namespace=name, error=error)
+
+
+def _legacy(name: str) -> BadMessageError:
+    return BadMessageError(
+        LEGACY_REFUSED,
+        f"{name} is no longer supported. The client driver may require an upgrade. For more "
+        "details see https://dochub.mongodb.org/core/legacy-opcode-removal",
+    )
+
+
+def _overflow(message: str) -> BadMessageError:
+    return BadMessageError(15, f"{message} at offset: 0", "Overflow")
 
 
 def _cstring(data: bytes, at: int, until: int) -> tuple[str, int]:
@@ -216,25 +289,41 @@ def _cstring(data: bytes, at: int, until: int) -> tuple[str, int]:
 
 def _document(data: bytes, at: int, until: int) -> bytes:
     """The bytes of the BSON document at `at`; what is in it is not looked at."""
-    if at + _INT32.size > until:
-        raise ProtocolError("a document that is cut off")
-    size: int = _INT32.unpack_from(data, at)[0]
-    if size < _SMALLEST_DOCUMENT or at + size > until:
-        raise ProtocolError(f"a document of {size} bytes, which do not fit")
+    size: int = _INT32.unpack_from(data, at)[0] if at + _INT32.size <= until else 0
+    if size < _SMALLEST_DOCUMENT:
+        raise _invalid("BSON data has to be at least 5 bytes")
+    if at + size > until:
+        raise _invalid("Incorrect BSON length")
     return data[at : at + size]
 
 
-def op_msg(request_id: int, response_to: int, body: bytes) -> bytes:
+def _invalid(message: str) -> BadMessageError:
+    where = "in element with field name '?' in object with unknown _id"
+    return BadMessageError(22, f"{message} {where}", "InvalidBSON")
+
+
+def op_msg(request_id: int, response_to: int, body: bytes, *, has_checksum: bool = False) -> bytes:
     """A reply, or a request without sequences."""
     size = _MSG_HEADER.size + len(body)
-    return _MSG_HEADER.pack(size, request_id, response_to, OP_MSG, 0, _BODY) + body
+    if not has_checksum:
+        return _MSG_HEADER.pack(size, request_id, response_to, OP_MSG, 0, _BODY) + body
+    size += _UINT32.size
+    header = _MSG_HEADER.pack(size, request_id, response_to, OP_MSG, CHECKSUM_PRESENT, _BODY)
+    return header + body + _UINT32.pack(crc32c(header + body))
 
 
-def op_reply(request_id: int, response_to: int, body: bytes) -> bytes:
-    """A reply to an `OP_QUERY`."""
+def op_reply(request_id: int, response_to: int, body: bytes, *, is_refusal: bool = False) -> bytes:
+    """A reply to an `OP_QUERY`.
+
+    Args:
+        request_id: The reply's own number.
+        response_to: The number of the request.
+        body: The reply's document.
+        is_refusal: Whether it is no command's reply but the refusal of a query of old.
+    """
     size = _REPLY_HEADER.size + len(body)
-    await_capable = 8
-    header = _REPLY_HEADER.pack(size, request_id, response_to, OP_REPLY, await_capable, 0, 0, 1)
+    flags = _QUERY_FAILURE if is_refusal else _AWAIT_CAPABLE
+    header = _REPLY_HEADER.pack(size, request_id, response_to, OP_REPLY, flags, 0, 0, 1)
     return header + body
 
 
@@ -246,7 +335,7 @@ _WORD: Final = 0xFFFFFFFF
 
 def _check_sum(data: bytes, end: int) -> None:
     if end < _HEADER.size + _UINT32.size:
-        raise ProtocolError("OP_MSG without room for its checksum")
+        raise BadMessageError(51252, "Invalid message size for an OpMsg containing a checksum")
     sent: int = _UINT32.unpack_from(data, end)[0]
     if sent != crc32c(data[:end]):
         raise ProtocolError("OP_MSG checksum does not match contents")

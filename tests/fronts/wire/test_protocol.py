@@ -67,6 +67,12 @@ def test_more_to_come_asks_for_no_reply():
     assert not parse(msg(body(), flags=MORE_TO_COME)).expects_reply
 
 
+def test_a_reply_has_a_checksum_if_the_request_had_one():
+    reply = op_msg(3, 7, PING, has_checksum=True)
+    assert parse(reply).flags == CHECKSUM_PRESENT
+    assert parse(reply).body == PING
+
+
 def test_unknown_optional_flags_are_ignored():
     assert parse(msg(body(), flags=1 << 16 | 1 << 20)).body == PING
 
@@ -106,28 +112,58 @@ def test_replies_name_the_request_that_they_answer():
         (framed(2012, b"\0" * 20), "opcode 2012"),
         (framed(2010, b""), "opcode 2010"),
         (framed(OP_MSG, b"\0\0"), "without flags"),
-        (msg(), "without a body"),
-        (msg(body(), body()), "two bodies"),
         (msg(body(), flags=4), "unknown required flags 0x4"),
-        (msg(b"\7" + PING), "section of kind 7"),
-        (msg(b"\0" + PING[:-1]), "which do not fit"),
-        (msg(b"\0\1\0"), "cut off"),
-        (msg(b"\0" + struct.pack("<i", 4)), "of 4 bytes"),
-        (msg(b"\0" + struct.pack("<i", -5) + b"\0" * 9), "of -5 bytes"),
-        (msg(body(), b"\1\2\0"), "cut off"),
-        (msg(body(), b"\1" + struct.pack("<i", 100) + b"a\0"), "of 100 bytes"),
-        (msg(body(), b"\1" + struct.pack("<i", 4)), "of 4 bytes"),
-        (msg(body(), b"\1" + struct.pack("<i", 7) + b"abc"), "without an end"),
-        (msg(body(), b"\1" + struct.pack("<i", 6) + b"\xff\0"), "not UTF-8"),
-        (msg(body(), sequence("documents", PING[:-1])), "which do not fit"),
-        (framed(OP_MSG, struct.pack("<I", CHECKSUM_PRESENT)), "room for its checksum"),
         (framed(OP_QUERY, b"\0\0\0\0admin.$cmd"), "without an end"),
-        (framed(OP_QUERY, b"\0\0\0\0a\0" + b"\0" * 8), "cut off"),
+        (msg(body(), b"\1" + struct.pack("<i", 6) + b"\xff\0"), "not UTF-8"),
     ],
 )
 def test_malformed_messages_are_refused(data, text):
     with pytest.raises(ProtocolError, match=text):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "text"),
+    [
+        (msg(), 40587, "OP_MSG messages must have a body"),
+        (msg(body(), body()), 40430, "Multiple body sections in message"),
+        (msg(body(), b"\0\0"), 40430, "Multiple body sections in message"),
+        (msg(b"\2" + PING), 13, "Unsupported Security Token provided"),
+        (msg(b"\7" + PING), 40432, "Unknown section kind 7"),
+        (msg(b"\0" + PING[:-1]), 22, "Incorrect BSON length"),
+        (msg(b"\0\1\0"), 22, "has to be at least 5 bytes"),
+        (msg(b"\0" + struct.pack("<i", 4)), 22, "has to be at least 5 bytes"),
+        (msg(b"\0" + struct.pack("<i", -5) + b"\0" * 9), 22, "has to be at least 5 bytes"),
+        (msg(body(), b"\1\2\0"), 15, "read (4) bytes out of buffer[2] at offset: 0"),
+        (
+            msg(body(), b"\1" + struct.pack("<i", 5000) + b"documents\0"),
+            15,
+            "Invalid advance (4996) past end of buffer[10] at offset: 0",
+        ),
+        (
+            msg(body(), b"\1" + struct.pack("<i", -1) + b"ab"),
+            15,
+            "Invalid advance (4294967291) past end of buffer[2] at offset: 0",
+        ),
+        (msg(body(), b"\1" + struct.pack("<i", 4)), 15, "terminal char (\\u0000) in buffer[0]"),
+        (msg(body(), b"\1" + struct.pack("<i", 7) + b"abc"), 15, "terminal char"),
+        (msg(body(), sequence("documents", PING[:-1])), 22, "Incorrect BSON length"),
+        (msg(body(), sequence("a"), sequence("a")), 40431, "Duplicate document sequence: a"),
+        (
+            framed(OP_MSG, struct.pack("<I", CHECKSUM_PRESENT)),
+            51252,
+            "Invalid message size for an OpMsg containing a checksum",
+        ),
+        (framed(OP_QUERY, b"\0\0\0\0a.$cmd\0" + b"\0" * 8), 22, "has to be at least 5 bytes"),
+        (framed(OP_QUERY, b"\0\0\0\0a.c\0" + b"\0" * 8 + PING), 5739101, "OP_QUERY is no longer"),
+        (framed(2005, b"\0\0\0\0a.c\0" + b"\0" * 12), 5739101, "OP_GET_MORE is no longer"),
+    ],
+)
+def test_a_message_with_a_wrong_inside_is_answered_with_the_error_of_a_server(data, code, text):
+    error = parse(data).error
+    assert error is not None
+    assert error.code == code
+    assert text in str(error)
 
 
 @pytest.mark.parametrize("length", [-1, 0, 15, protocol.MAX_MESSAGE_BYTES + 1, 2**31 - 1])
