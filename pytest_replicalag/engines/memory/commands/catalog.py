@@ -1,4 +1,4 @@
-"""Commands on databases, collections and indexes."""
+"""Commands on databases and collections, and the table of those on indexes as well."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any, Final
 from bson import Binary, Int64, encode
 from bson.binary import UUID_SUBTYPE
 
+from pytest_replicalag.engines.memory.change_log import IMAGES
 from pytest_replicalag.engines.memory.commands.errors import server_errors
-from pytest_replicalag.engines.memory.commands.index_specifications import check_index
+from pytest_replicalag.engines.memory.commands.indexes import (
+    create_indexes,
+    drop_indexes,
+    list_indexes,
+)
 from pytest_replicalag.engines.memory.commands.operators import check_filter
-from pytest_replicalag.engines.memory.commands.updates import ensure_created
 from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.commands.writes import collection_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
@@ -20,6 +24,7 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 __all__ = ["catalog"]
 
 _INDEX_SIZE: Final = 4096
+_VALIDATION: Final = ("validator", "validationLevel", "validationAction")
 
 
 def catalog(name: str, command: Mapping[str, Any], client: Any) -> Any:
@@ -51,11 +56,7 @@ def _create(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
             "NamespaceExists",
             f"Collection {command['$db']}.{name} already exists.",
         )
-    options = {
-        key: command[key]
-        for key in ("validator", "validationLevel", "validationAction")
-        if key in command
-    }
+    options = {key: command[key] for key in (*_VALIDATION, IMAGES) if key in command}
     with server_errors(collection):
         collection._store.create(**options)
     return {}
@@ -109,13 +110,12 @@ def _coll_mod(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     collection = collection_of(client, command["$db"], command["collMod"])
     if not collection._store.is_created:
         raise operation_failure(26, "NamespaceNotFound", "ns does not exist")
-    options = {
-        key: command[key]
-        for key in ("validator", "validationLevel", "validationAction")
-        if key in command
-    }
-    with server_errors(collection), collection._store.changing_metadata():
-        collection.database.command({"collMod": command["collMod"], **options})
+    options = {key: command[key] for key in _VALIDATION if key in command}
+    if options:
+        with server_errors(collection), collection._store.changing_metadata():
+            collection.database.command({"collMod": command["collMod"], **options})
+    if IMAGES in command:
+        collection._store.keep_images(command[IMAGES])
     return {}
 
 
@@ -166,124 +166,6 @@ def _list_databases(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
         "totalSize": Int64(total),
         "totalSizeMb": Int64(total // 1024 // 1024),
     }
-
-
-# -- indexes -------------------------------------------------------------------------------------
-
-
-def _create_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
-    name = command["createIndexes"]
-    collection = collection_of(client, command["$db"], name)
-    specifications = command["indexes"]
-    if not specifications:
-        raise operation_failure(2, "BadValue", "Must specify at least one index to create")
-    for specification in specifications:
-        check_index(specification)
-    was_created = bool(collection._store.is_created)
-    ensure_created(collection)
-    before = len(collection._store.indexes) + 1
-    for specification in specifications:
-        _create_index(collection, specification)
-    after = len(collection._store.indexes) + 1
-    reply: dict[str, Any] = {"numIndexesBefore": before, "numIndexesAfter": after}
-    if after == before:
-        return {**reply, "note": "all indexes already exist"}
-    return {
-        **reply,
-        "createdCollectionAutomatically": not was_created,
-        "commitQuorum": "votingMembers",
-    }
-
-
-def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
-    key = specification["key"]
-    if list(key) == ["_id"]:
-        return
-    options = {
-        name: specification[name]
-        for name in ("unique", "sparse", "expireAfterSeconds", "partialFilterExpression")
-        if specification.get(name) is not None
-    }
-    _check_conflict(collection, specification, options)
-    with server_errors(collection):
-        collection.create_index(list(key.items()), name=specification["name"], **options)
-
-
-def _check_conflict(
-    collection: Any, specification: Mapping[str, Any], options: Mapping[str, Any]
-) -> None:
-    """Refuse an index whose name or keys another one has.
-
-    Raises:
-        OperationFailure: Error 85 or 86.
-    """
-    keys = [(key, order) for key, order in specification["key"].items()]
-    for name, index in collection._store.indexes.items():
-        has_same_name, has_same_keys = name == specification["name"], list(index["key"]) == keys
-        others = {key: value for key, value in index.items() if key != "key"}
-        if has_same_keys and not has_same_name and others == options:
-            raise operation_failure(
-                85,
-                "IndexOptionsConflict",
-                f"Index already exists with a different name: {name}",
-            )
-        if has_same_name and not (has_same_keys and others == options):
-            raise operation_failure(
-                86,
-                "IndexKeySpecsConflict",
-                "An existing index has the same name as the requested index. When index names are "
-                "not specified, they are auto generated and can cause conflicts. Please refer to "
-                f"our documentation. Requested index: {dict(specification)}, existing index: "
-                f"{ {'v': 2, 'key': dict(index['key']), 'name': name, **others} }",
-            )
-
-
-def _drop_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
-    collection = collection_of(client, command["$db"], command["dropIndexes"])
-    store = collection._store
-    if not store.is_created:
-        raise operation_failure(
-            26, "NamespaceNotFound", f"ns not found {command['$db']}.{command['dropIndexes']}"
-        )
-    before = len(store.indexes) + 1
-    wanted = command.get("index")
-    if wanted == "*":
-        collection.drop_indexes()
-        return {"nIndexesWas": before, "msg": "non-_id indexes dropped for collection"}
-    for one in wanted if isinstance(wanted, list) else [wanted]:
-        _drop_index(collection, one)
-    return {"nIndexesWas": before}
-
-
-def _drop_index(collection: Any, wanted: Any) -> None:
-    indexes = collection._store.indexes
-    if isinstance(wanted, Mapping):
-        keys = list(wanted.items())
-        found = [name for name, index in indexes.items() if list(index["key"]) == keys]
-        if not found:
-            raise operation_failure(
-                27, "IndexNotFound", f"can't find index with key: {dict(wanted)}"
-            )
-        wanted = found[0]
-    if wanted == "_id_":
-        raise operation_failure(72, "InvalidOptions", "cannot drop _id index")
-    if wanted not in indexes:
-        raise operation_failure(27, "IndexNotFound", f"index not found with name [{wanted}]")
-    collection.drop_index(wanted)
-
-
-def _list_indexes(command: Mapping[str, Any], client: Any) -> list[Any]:
-    name = command["listIndexes"]
-    collection = collection_of(client, command["$db"], name)
-    if not collection._store.is_created:
-        raise operation_failure(
-            26, "NamespaceNotFound", f"ns does not exist: {command['$db']}.{name}"
-        )
-    documents = [{"v": 2, "key": {"_id": 1}, "name": "_id_"}]
-    for index_name, index in collection._store.indexes.items():
-        options = {key: value for key, value in index.items() if key != "key"}
-        documents.append({"v": 2, "key": dict(index["key"]), "name": index_name, **options})
-    return documents
 
 
 # -- sizes ---------------------------------------------------------------------------------------
@@ -383,11 +265,11 @@ _COMMANDS: Final[Mapping[str, Callable[[Mapping[str, Any], Any], Any]]] = {
     "dropDatabase": _drop_database,
     "renameCollection": _rename,
     "collMod": _coll_mod,
-    "createIndexes": _create_indexes,
-    "dropIndexes": _drop_indexes,
+    "createIndexes": create_indexes,
+    "dropIndexes": drop_indexes,
     "listCollections": _list_collections,
     "listDatabases": _list_databases,
-    "listIndexes": _list_indexes,
+    "listIndexes": list_indexes,
     "collStats": _coll_stats,
     "collstats": _coll_stats,
     "dbStats": _db_stats,

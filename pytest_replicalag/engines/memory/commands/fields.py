@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pytest_replicalag.engines.memory.change_log import IMAGES
 from pytest_replicalag.engines.memory.commands.errors import not_supported
 from pytest_replicalag.engines.memory.commands.names import check_names
 from pytest_replicalag.engines.memory.commands.types import (
@@ -203,8 +204,8 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     "findAndModify": _FIND_AND_MODIFY,
     "findandmodify": _FIND_AND_MODIFY,
     "create": CommandFields(
-        supported=tuple(_VALIDATION),
-        types=_VALIDATION,
+        supported=(*_VALIDATION, IMAGES),
+        types={**_VALIDATION, IMAGES: _DOCUMENT},
         ignored=("autoIndexId", "idIndex", "storageEngine", "indexOptionDefaults", "flags"),
         refused=(
             "capped",
@@ -216,7 +217,6 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
             "timeseries",
             "expireAfterSeconds",
             "clusteredIndex",
-            "changeStreamPreAndPostImages",
             "encryptedFields",
         ),
     ),
@@ -238,8 +238,8 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
         types={"to": _STRING, "dropTarget": SAFE_BOOL},
     ),
     "collMod": CommandFields(
-        supported=tuple(_VALIDATION),
-        types=_VALIDATION,
+        supported=(*_VALIDATION, IMAGES),
+        types={**_VALIDATION, IMAGES: _DOCUMENT},
         refused=(
             "index",
             "viewOn",
@@ -247,7 +247,6 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
             "cappedSize",
             "expireAfterSeconds",
             "timeseries",
-            "changeStreamPreAndPostImages",
         ),
     ),
     "listCollections": CommandFields(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import shown
+from pytest_replicalag.engines.memory.commands.operators import check_filter
 from pytest_replicalag.engines.memory.commands.types import NUMBER, SAFE_BOOL, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
@@ -95,6 +96,7 @@ def _check_options(specification: Mapping[str, Any]) -> None:
                 f"The field '{field}' is not valid for an index specification. Specification: "
                 f"{shown(specification)}",
             )
+    _check_partial(specification)
     seconds = specification.get("expireAfterSeconds", 0)
     if type_name(seconds) not in NUMBER:
         raise operation_failure(
@@ -103,6 +105,36 @@ def _check_options(specification: Mapping[str, Any]) -> None:
             "TTL index 'expireAfterSeconds' option must be numeric, but received a type of "
             f"'{type_name(seconds)}'. Index spec: {shown(specification)}",
         )
+
+
+_NOT_IN_PARTIAL: Final = ("$ne", "$nin", "$nor", "$not", "$regex", "$elemMatch", "$expr")
+
+
+def _check_partial(specification: Mapping[str, Any]) -> None:
+    """Refuse a partial filter that is none, or has what a server does not take there."""
+    filter = specification.get("partialFilterExpression", {})
+    try:
+        check_filter(filter)
+    except OperationFailure as error:
+        if error.code != 2:  # noqa: PLR2004 - BadValue
+            raise
+        message = (error.details or {})["errmsg"]
+        raise _parse_error(2, "BadValue", specification, message) from None
+    for name in _names(filter):
+        if name in _NOT_IN_PARTIAL:
+            raise _cannot_create(
+                {**specification, "v": 2}, f"Expression not supported in partial index: {name}"
+            )
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inside in value.items():
+            yield name
+            yield from _names(inside)
+    elif isinstance(value, list):
+        for inside in value:
+            yield from _names(inside)
 
 
 def _check_key(specification: Mapping[str, Any]) -> None:
