@@ -210,8 +210,11 @@ class WireFront:
             running, position, member = request.running, request.position, request.member
         if position is None:
             position = running.replica_set.applied(member)
-        document["$clusterTime"] = simulated.cluster_time(running)
-        document["operationTime"] = running.replica_set.oplog.timestamp(position)
+        oplog = running.replica_set.oplog
+        newest = document["$clusterTime"] = simulated.cluster_time(running)
+        is_newest = position == oplog.last
+        time = newest["clusterTime"] if is_newest else oplog.timestamp(position)
+        document["operationTime"] = time
 
     def _member(self, connection: Connection, running: Running) -> Member:
         """The member behind a connection; the last one if the set is smaller by now."""

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
     "CHECKSUM_PRESENT",
@@ -85,15 +84,14 @@ class RequestedCloseError(ProtocolError):
     """Nothing is wrong: a test wants to see its connection closed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A request.
+class Message(NamedTuple):
+    """A request. A plain tuple, for one is made for every command.
 
     Attributes:
         op_code: `OP_MSG` or `OP_QUERY`.
         request_id: The sender's number for it.
-        flags: Of an `OP_MSG`.
         body: The command, as BSON.
+        flags: Of an `OP_MSG`.
         sequences: Document sequences: the name of the field that each stands for, and its
             documents as BSON.
         namespace: Of an `OP_QUERY`, such as `admin.$cmd`.
@@ -102,8 +100,8 @@ class Message:
 
     op_code: int
     request_id: int
-    flags: int = 0
     body: bytes
+    flags: int = 0
     sequences: tuple[tuple[str, tuple[bytes, ...]], ...] = ()
     namespace: str = ""
     error: BadMessageError | None = None

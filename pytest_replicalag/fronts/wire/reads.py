@@ -26,6 +26,7 @@ __all__ = ["READS", "Reads", "batch_reply", "pause"]
 READS: Final = ("find", "aggregate", "count", "distinct")
 
 _PRIMARY: Final = make_read_preference(0, None)
+_LOCAL: Final = ReadConcern()
 _SERVED_BY_DRIVERS: Final = 2
 """Modes from this one on can choose a secondary while there is a primary."""
 
@@ -133,7 +134,9 @@ class Reads:
         Raises:
             OperationFailure: A time has not come, or two fields do not go together.
         """
-        sent = request.command.get("readConcern") or {}
+        sent = request.command.get("readConcern")
+        if not sent:
+            return _LOCAL
         oplog = request.running.replica_set.oplog
         positions: dict[str, int | None] = {}
         for name in ("afterClusterTime", "atClusterTime"):

@@ -233,6 +233,7 @@ class Sessions:
             raise operation_failure(
                 40414, "Location40414", "BSON field 'OperationSessionInfo.lsid.id' is missing"
             )
+        key = bytes(key)  # a `Binary` is hashed and compared by Python code
         session = self._sessions.get(key)
         if session is None:
             session = self._sessions[key] = ServerSession(lsid)
@@ -252,7 +253,7 @@ class Sessions:
         """End sessions; unknown ones are ignored."""
         for lsid in lsids:
             key = lsid.get("id") if isinstance(lsid, Mapping) else None
-            session = self._sessions.pop(key, None) if isinstance(key, bytes) else None
+            session = self._sessions.pop(bytes(key), None) if isinstance(key, bytes) else None
             if session is not None:
                 session.abort()
                 for token in session.pins.values():
