@@ -125,7 +125,7 @@ class Simulation:
                 at=None if session is None else session.read_at(self),
             )
             wait = self.start_read(operation, member, concern, max_time_ms)
-        self._wait_until(wait.until_us)
+        self.wait_until(wait.until_us)
         if wait.error is not None:
             raise wait.error
         with governor.lock:
@@ -210,10 +210,10 @@ class Simulation:
             return None
         with governor.lock:
             ending = self.start_acknowledgement(operation, position, write_concern, max_time_ms)
-        self._wait_until(ending.due_us)
+        self.wait_until(ending.due_us)
         return ending.error
 
-    def _wait_until(self, time_us: int) -> None:
+    def wait_until(self, time_us: int) -> None:
         """Let a time come; only a virtual wait, which takes none, is made under the lock."""
         if not time_us:
             return

@@ -76,6 +76,9 @@ class Running(Protocol):
     ) -> dict[str, Any] | None:
         """Wait as the write concern asks; returns the write concern error, if any."""
 
+    def wait_until(self, time_us: int) -> None:
+        """Let a time come; the caller does not hold the lock."""
+
     def has_read(self, key: tuple[object, ...], position: int) -> int:
         """Note a read's position for its client; returns the newest one before it."""
 

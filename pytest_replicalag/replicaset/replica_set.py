@@ -131,6 +131,18 @@ class ReplicaSet:
                 break
         return last
 
+    def majority_applied(self, member: Member) -> int:
+        """The newest position that a majority has applied, as far as the member has it too."""
+        return min(self.commit_point(), self.applied(member))
+
+    def majority_applies_us(self, member: Member, position: int) -> int | None:
+        """When a majority and the member have the entry; None if never, 0 if they have it."""
+        majority_us: int | None = 0
+        if self.commit_point() < position:
+            majority_us = self.acknowledged_us(position, self.majority)
+        member_us = 0 if member.replication is None else member.replication.due_us(position)
+        return None if majority_us is None or member_us is None else max(majority_us, member_us)
+
     def horizon(self) -> int:
         """The newest position that every member has applied; nobody reads before it.
 

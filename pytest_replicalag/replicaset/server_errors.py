@@ -26,6 +26,7 @@ __all__ = [
     "snapshot_refused",
     "snapshot_too_old",
     "snapshot_unavailable",
+    "stream_level_refused",
     "time_ahead",
     "unknown_read_concern",
     "unknown_write_concern",
@@ -80,6 +81,15 @@ def snapshot_refused(command: str) -> OperationFailure:
     return invalid_options(
         f'Command {command} does not support {{ readConcern: {{ level: "snapshot", '
         'provenance: "clientSupplied" } } :: caused by :: read concern not supported'
+    )
+
+
+def stream_level_refused(level: str) -> OperationFailure:
+    """Error 72: a change stream was asked for at another read concern than `majority`."""
+    return invalid_options(
+        f'Command aggregate does not support {{ readConcern: {{ level: "{level}", provenance: '
+        '"clientSupplied" } } :: caused by :: Aggregation stage $changeStream cannot run with a '
+        f"readConcern other than 'majority'. Current readConcern: {level}"
     )
 
 

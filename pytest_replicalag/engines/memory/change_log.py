@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGES", "Change", "ChangeLog", "PendingChanges", "TransactionIdentity"]
 
-WINDOW: Final = 100_000
+WINDOW: Final = 20_000
 """How many changes are kept at least; a server keeps what its oplog has room for."""
 
 IMAGES: Final = "changeStreamPreAndPostImages"

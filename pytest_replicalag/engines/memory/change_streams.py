@@ -53,6 +53,7 @@ class ChangeStream:
             unless it resumes; the newest of all if it is None.
 
     Attributes:
+        log: The log that it reads.
         is_closed: Whether its namespace has gone and it has shown that.
 
     Raises:
@@ -75,16 +76,16 @@ class ChangeStream:
         self._collection = collection
         self._pipeline = [copy_document(dict(each)) for each in pipeline]
         self._run([])  # what the library cannot do is refused now
-        self._log: ChangeLog = engine.keep_changes()
-        self._opened_in = self._log.epoch
+        self.log: ChangeLog = engine.keep_changes()
+        self._opened_in = self.log.epoch
         self._invalidating: Change | None = None
         self._up_to = 0
         self.is_closed = False
-        start = self._log.position if position is None else position
+        start = self.log.position if position is None else position
         # What the resume token stands for, and where to go on in the log.
-        self._shown = Place(self._log.epoch, start + 1)
+        self._shown = Place(self.log.epoch, start + 1)
         self._token = self._high_water(start + 1)
-        self._next = self._log.number_after(Place(self._log.epoch, start, _LAST))
+        self._next = self.log.number_after(Place(self.log.epoch, start, _LAST))
         self._go_to_start(stage)
 
     # -- where it begins -------------------------------------------------------------------
@@ -92,7 +93,7 @@ class ChangeStream:
     def _go_to_start(self, stage: Mapping[str, Any]) -> None:
         options = self._options
         if options.start_at is not None:
-            self._shown = Place(self._log.epoch, options.start_at.inc)
+            self._shown = Place(self.log.epoch, options.start_at.inc)
             self._token = token_text(self._shown, options.start_at)
             self._next = self._number_from(options.start_at)
         for place, name in (
@@ -108,7 +109,7 @@ class ChangeStream:
 
         Only where times never go back does it look into what was before the running simulation.
         """
-        log = self._log
+        log = self.log
         number = log.end
         while number > log.first:
             change = log[number - 1]
@@ -122,7 +123,7 @@ class ChangeStream:
 
     def _number_after(self, place: Place) -> int:
         """The number of the first change after that of a resume token."""
-        log = self._log
+        log = self.log
         event = place._replace(is_invalidate=False)
         if event <= log.forgotten:
             raise _history_lost(_OPENING)
@@ -151,14 +152,14 @@ class ChangeStream:
             OperationFailure: The stream cannot go on: it has fallen out of the log's window, a
                 stage has changed an event's `_id`, or an image that is required is missing.
         """
-        if self._next < self._log.first:
+        if self._next < self.log.first:
             raise _history_lost(_GOING_ON)
         self._up_to = up_to
         shown: list[dict[str, Any]] = []
         while len(shown) < limit and not self.is_closed:
             events = self._take(limit - len(shown))
             if not events:
-                reached = Place(self._log.epoch, up_to)
+                reached = Place(self.log.epoch, up_to)
                 if reached > self._shown:
                     self._shown, self._token = reached, self._high_water(up_to)
                 break
@@ -176,7 +177,7 @@ class ChangeStream:
 
         0 stands for what every member has.
         """
-        log = self._log
+        log = self.log
         if self.is_closed:
             return None
         if self._next < log.first:
@@ -193,7 +194,7 @@ class ChangeStream:
 
     def _take(self, count: int) -> list[dict[str, Any]]:
         """Events up to `_up_to`; a change that ends the stream is the last of its batch."""
-        log = self._log
+        log = self.log
         ending = self._invalidating
         if ending is not None:
             self._invalidating = None
@@ -256,7 +257,7 @@ class ChangeStream:
 
     def _high_water(self, position: int) -> str:
         """The token of a moment at which no event need be."""
-        return token_text(Place(self._log.epoch, position), self._engine.timestamp(position))
+        return token_text(Place(self.log.epoch, position), self._engine.timestamp(position))
 
     # -- the stages after it ---------------------------------------------------------------
 

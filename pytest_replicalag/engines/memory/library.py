@@ -87,6 +87,20 @@ class Library:
         found = filtering.iter_key_candidates(path, document)
         return [value for value in found if value is not filtering.NOTHING]
 
+    def presented(self, document: Any, codec_options: Any) -> Any:
+        """A document that is in no collection, as a client gets it.
+
+        Args:
+            document: The document; it may be changed.
+            codec_options: The library's codec options.
+        """
+        if codec_options.tz_aware:
+            document = self._module("helpers").make_datetime_timezone_aware_in_document(document)
+        kind = codec_options.document_class
+        if kind is dict:
+            return document
+        return self._module("collection")._copy_field(document, kind)
+
     def refuse_session(self, session: object) -> None:
         """Raise what the library raises for a session, unless it was told to ignore sessions.
 

@@ -13,6 +13,7 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.library import Library, library_of
 from pytest_replicalag.errors import NotWrappableError
 from pytest_replicalag.fronts.governor import Governor
+from pytest_replicalag.fronts.mongomock.change_stream import Watchable, Watched
 from pytest_replicalag.fronts.mongomock.collection import RoutedCollection, collection_methods
 from pytest_replicalag.fronts.mongomock.cursor import RoutedCursor
 from pytest_replicalag.fronts.mongomock.database import RoutedDatabase
@@ -25,7 +26,7 @@ __all__ = ["RoutedClient", "adopt", "client_class", "wrap"]
 _WRAPPED = "_replica_lag_wrapped"
 
 
-class RoutedClient:
+class RoutedClient(Watchable):
     """Mixed into a library's `MongoClient`.
 
     Its metadata commands go to the primary, as drivers send them.
@@ -148,7 +149,11 @@ class RoutedClient:
     ) -> ClientSession:
         """Start a logical session; see pymongo's `MongoClient.start_session`."""
         options = SessionOptions(causal_consistency, default_transaction_options, snapshot)
+        self._front.keep_changes()  # a stream may start at the session's operation time
         return ClientSession(self, self._front.governor, options)
+
+    def _watched(self) -> Watched:
+        return Watched(options=self._options, codec_options=self._codec_options)
 
     def _session(self, session: Any) -> ClientSession | None:
         """A session to use; what is none is left to the library, which refuses it."""

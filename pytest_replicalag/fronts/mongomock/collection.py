@@ -9,6 +9,7 @@ from typing import Any, Final
 from pymongo.read_concern import ReadConcern
 
 from pytest_replicalag.engines.memory.comparison import Comparable, OtherRead
+from pytest_replicalag.fronts.mongomock.change_stream import Watchable, Watched
 from pytest_replicalag.fronts.mongomock.operations import Front, Target
 from pytest_replicalag.fronts.mongomock.options import NOTHING_GIVEN, Options
 from pytest_replicalag.fronts.mongomock.session import ClientSession
@@ -43,7 +44,7 @@ _WRITING_STAGES: Final = frozenset({"$out", "$merge"})
 _RANDOM: Final = ("$sample", "$rand")
 
 
-class RoutedCollection:
+class RoutedCollection(Watchable):
     """Mixed into a library's `Collection`."""
 
     database: Any
@@ -56,6 +57,14 @@ class RoutedCollection:
 
     def _session(self, session: Any) -> ClientSession | None:
         return self.database.client._session(session)  # type: ignore[no-any-return]
+
+    def _watched(self) -> Watched:
+        return Watched(
+            options=self._options,
+            codec_options=self.codec_options,
+            database=self.database.name,
+            collection=self.name,
+        )
 
     # -- options ---------------------------------------------------------------------------
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_replicalag.fronts.mongomock.change_stream import Watchable, Watched
 from pytest_replicalag.fronts.mongomock.operations import Front, Target
 from pytest_replicalag.fronts.mongomock.options import NOTHING_GIVEN, Options
 
 __all__ = ["RoutedDatabase"]
 
 
-class RoutedDatabase:
+class RoutedDatabase(Watchable):
     """Mixed into a library's `Database`.
 
     Its metadata commands go to the primary, as drivers send them.
@@ -105,6 +106,12 @@ class RoutedDatabase:
     # -- operations ------------------------------------------------------------------------
 
     _target: Target
+
+    def _watched(self) -> Watched:
+        return Watched(options=self._options, codec_options=self.codec_options, database=self.name)
+
+    def _session(self, session: Any) -> Any:
+        return self._client._session(session)
 
     def _write(self, session: Any, method: str, *args: Any, **kwargs: Any) -> Any:
         return self._front.write(

@@ -46,6 +46,17 @@ class Front:
         self.engine = engine
         self.in_transaction = InTransaction(governor, engine)
 
+    def attach(self) -> None:
+        """Let the running simulation log writes; the caller holds the lock."""
+        running = self.governor.running
+        self.engine.attach(None if running is None else running.journal)
+
+    def keep_changes(self) -> None:
+        """Keep changes for change streams from now on."""
+        with self.governor.lock:
+            self.attach()
+            self.engine.keep_changes()
+
     # -- writes, and whatever else only the primary does -------------------------------------
 
     def write(

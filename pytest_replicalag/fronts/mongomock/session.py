@@ -185,6 +185,7 @@ class ClientSession:
             TransactionOptions(read_concern, write_concern, None, limit_ms),
             read_preference=read_preference or self._client.read_preference,
             write_concern=write_concern,
+            session_id=self._session_id,
         )
 
     def commit_transaction(self) -> None:

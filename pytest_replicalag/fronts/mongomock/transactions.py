@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from pymongo.client_session import TransactionOptions  # type: ignore[attr-defined]
 from pymongo.errors import InvalidOperation, NetworkTimeout, OperationFailure, PyMongoError
 
+from pytest_replicalag.engines.memory.change_log import TransactionIdentity
 from pytest_replicalag.engines.memory.engine import MemoryEngine, Transaction
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.records import Write
@@ -59,6 +60,7 @@ class SessionTransaction:
         options: Its options; None for no transaction yet.
         read_preference: The driver's for it.
         write_concern: The one that was given for its commit, or None.
+        session_id: The id of its session.
 
     Attributes:
         number: As given.
@@ -78,8 +80,10 @@ class SessionTransaction:
         *,
         read_preference: Any = None,
         write_concern: Any = None,
+        session_id: Any = None,
     ) -> None:
         self.number = number
+        self._session_id = session_id
         self.read_preference = read_preference
         self.write_concern = write_concern
         self.options = options or TransactionOptions()
@@ -110,6 +114,7 @@ class SessionTransaction:
             self.state = State.IN_PROGRESS
             self._check_level(after)
             self._server = engine.begin(journal)
+            self._server.identity = TransactionIdentity(self._session_id, self.number)
         own = self.known()
         own.owner = get_ident()
         return own

@@ -60,7 +60,7 @@ def events(stream: Any, limit: int = 100) -> list[Any]:
     """All that it shows, in batches of one and as many as there may be."""
     found = []
     for size in (1, limit):
-        found += stream.next_batch(stream._log.position, size)
+        found += stream.next_batch(stream.log.position, size)
     return found
 
 
