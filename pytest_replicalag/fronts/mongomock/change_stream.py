@@ -155,7 +155,7 @@ class ChangeStream:
         self._closed = False
         self._served_in: Running | None = None
         self._member: Member | None = None
-        _check(watched, session)
+        self._check()
         position = self._choose_member()
         engine = self._front.engine
         with self._governor.lock:
@@ -165,6 +165,24 @@ class ChangeStream:
             )
             self._resume_token: Mapping[str, Any] = self._stream.resume_token
             self._fetch()
+
+    def _check(self) -> None:
+        """Raise what a server raises for a read concern, or a session, that it cannot have."""
+        session, concern = self._session, self._watched.options.read_concern
+        level = None if concern is None else concern.document.get("level")
+        if session is not None:
+            if session.in_transaction:
+                with self._governor.lock:
+                    session.transaction.enter(self._front.engine, self._front.attach(), 0)
+                    session.transaction.drop()
+                raise transaction_errors.refused(
+                    "Operation not permitted in transaction :: caused by :: Aggregation stage "
+                    "$changeStream cannot run within a multi-document transaction."
+                )
+            if session.is_snapshot:
+                level = "snapshot"
+        if level not in (None, "majority"):
+            raise server_errors.stream_level_refused(level)
 
     # -- pymongo's public face -------------------------------------------------------------
 
@@ -338,20 +356,3 @@ class ChangeStream:
     def _words(self) -> str:
         on = "" if self._member is None else f" on {self._member.name}"
         return f"next() of a change stream{on}"
-
-
-def _check(watched: Watched, session: ClientSession | None) -> None:
-    """Raise what the server raises for a read concern, or a session, that a stream cannot have."""
-    concern = watched.options.read_concern
-    level = None if concern is None else concern.document.get("level")
-    if session is not None:
-        if session.in_transaction:
-            session.transaction.refuse()
-            raise transaction_errors.refused(
-                "Operation not permitted in transaction :: caused by :: Aggregation stage "
-                "$changeStream cannot run within a multi-document transaction."
-            )
-        if session.is_snapshot:
-            level = "snapshot"
-    if level not in (None, "majority"):
-        raise server_errors.stream_level_refused(level)

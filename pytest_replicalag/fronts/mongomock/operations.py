@@ -15,6 +15,7 @@ from pymongo.write_concern import WriteConcern
 from pytest_replicalag.call_sites import caller
 from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
+from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Governor, Running
 from pytest_replicalag.fronts.mongomock.beside import write_beside
 from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction
@@ -46,10 +47,16 @@ class Front:
         self.engine = engine
         self.in_transaction = InTransaction(governor, engine)
 
-    def attach(self) -> None:
-        """Let the running simulation log writes; the caller holds the lock."""
+    def attach(self) -> Journal | None:
+        """Let the running simulation log writes; the caller holds the lock.
+
+        Returns:
+            Its journal.
+        """
         running = self.governor.running
-        self.engine.attach(None if running is None else running.journal)
+        journal = None if running is None else running.journal
+        self.engine.attach(journal)
+        return journal
 
     def keep_changes(self) -> None:
         """Keep changes for change streams from now on."""

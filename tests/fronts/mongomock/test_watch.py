@@ -335,11 +335,14 @@ def test_read_concerns_and_sessions_that_are_refused(bare):
         session = set_.client.start_session(snapshot=True)
         with pytest.raises(OperationFailure, match="Current readConcern: snapshot"):
             shop.orders.watch(session=session)
-        with set_.client.start_session() as session, session.start_transaction():
+        with set_.client.start_session() as session:
+            session.start_transaction()
             shop.orders.insert_one({"_id": 2}, session=session)
             with pytest.raises(OperationFailure, match="cannot run within a multi-") as caught:
                 shop.orders.watch(session=session)
             assert caught.value.code == 263
+            with pytest.raises(OperationFailure, match="has been aborted"):
+                session.commit_transaction()
 
 
 @pytest.mark.parametrize(
