@@ -100,6 +100,8 @@ class Simulation:
         level: str | None,
         session: Causality | None,
         max_time_ms: int | None,
+        *,
+        for_stream: bool = False,
     ) -> ReadPlan:
         """Charge a round trip, choose the member, wait as the read concern asks.
 
@@ -109,6 +111,7 @@ class Simulation:
             level: The read concern level, or None.
             session: The read's explicit session, or None.
             max_time_ms: Its time limit in milliseconds, or None.
+            for_stream: Whether it opens a change stream.
 
         Raises:
             PyMongoError: What the driver or the server raises.
@@ -116,7 +119,7 @@ class Simulation:
         """
         with governor.lock:
             self.replica_set.clock.round_trip()
-            member = self.select(read_preference)
+            member = self.select(read_preference, for_stream=for_stream)
             if level is None and session is None:
                 return ReadPlan(member, self.replica_set.applied(member))
             concern = ReadConcern(
@@ -133,13 +136,13 @@ class Simulation:
 
     # What a front asks that does its waiting itself; it holds the lock.
 
-    def select(self, read_preference: Any) -> Member:
-        """The member that serves a read; counts the read.
+    def select(self, read_preference: Any, *, for_stream: bool = False) -> Member:
+        """The member that serves a read, or a change stream; counts the read.
 
         Raises:
             PyMongoError: No member is eligible.
         """
-        member = self._selector.select(read_preference)
+        member = self._selector.select(read_preference, for_stream=for_stream)
         self.count_read(may_be_stale=read_preference.mode >= _MAY_READ_FROM_SECONDARIES)
         return member
 

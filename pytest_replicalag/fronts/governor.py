@@ -64,6 +64,8 @@ class Running(Protocol):
         level: str | None,
         session: Causality | None,
         max_time_ms: int | None,
+        *,
+        for_stream: bool = False,
     ) -> ReadPlan:
         """Charge a round trip, choose the member, wait as the read concern asks."""
 
@@ -102,8 +104,8 @@ class Running(Protocol):
 
     # For a front that does its waiting itself.
 
-    def select(self, read_preference: Any) -> Member:
-        """The member that serves a read; counts the read."""
+    def select(self, read_preference: Any, *, for_stream: bool = False) -> Member:
+        """The member that serves a read, or a change stream; counts the read."""
 
     def count_read(self, *, may_be_stale: bool) -> None:
         """Count a read whose member is known."""

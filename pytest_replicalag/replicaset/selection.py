@@ -57,11 +57,12 @@ class ServerSelector:
         self._known: dict[int, tuple[Any, Sequence[Member]]] = {}
         self._unlike_members: dict[int, tuple[int, Sequence[Member], Sequence[Member]]] = {}
 
-    def select(self, read_preference: Any) -> Member:
+    def select(self, read_preference: Any, *, for_stream: bool = False) -> Member:
         """The member that serves a read.
 
         Args:
             read_preference: pymongo's, or mongomock's `PRIMARY`.
+            for_stream: Whether it serves a change stream, for as long as that is open.
 
         Raises:
             ServerSelectionTimeoutError: No member is eligible.
@@ -70,7 +71,11 @@ class ServerSelector:
         if read_preference.mode == _PRIMARY_MODE:
             return self._replica_set.primary
         eligible = self.eligible(read_preference)
-        return eligible[0] if len(eligible) == 1 else self._rule(eligible)
+        if len(eligible) == 1:
+            return eligible[0]
+        if for_stream and self._rule == self._stalest:
+            return self._slowest(eligible)
+        return self._rule(eligible)
 
     def eligible(self, read_preference: Any) -> Sequence[Member]:
         """The members that the driver could send the read to, by name, the primary first."""
@@ -92,6 +97,10 @@ class ServerSelector:
     def _stalest(self, eligible: Sequence[Member]) -> Member:
         """The one that has applied least; the first by name among equals."""
         return min(self._unlike(eligible), key=self._replica_set.applied)
+
+    def _slowest(self, eligible: Sequence[Member]) -> Member:
+        """The one that will be the stalest, for nobody may be behind when a stream is opened."""
+        return max(self._unlike(eligible), key=lambda member: (member.paused, member.lag.high.us))
 
     def _unlike(self, eligible: Sequence[Member]) -> Sequence[Member]:
         """The first by name of those that share their replication, so 50 cost what two cost."""

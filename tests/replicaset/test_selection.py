@@ -125,3 +125,18 @@ def test_a_max_staleness_that_drivers_do_not_allow_is_refused():
     _, selector = selector_of("0,0")
     with pytest.raises(ConfigurationError, match="maxStalenessSeconds"):
         selector.select(Secondary(max_staleness=1))
+
+
+def test_the_one_that_lags_most_serves_a_stream():
+    replica_set, selector = selector_of("0,200ms,1s")
+    assert selector.select(Secondary()).name == "secondary-1"
+    assert selector.select(Secondary(), for_stream=True).name == "secondary-3"
+    assert selector.select(Primary(), for_stream=True).is_primary
+    replica_set.pause(["secondary-1"])
+    assert selector.select(Secondary(), for_stream=True).name == "secondary-1"
+
+
+def test_a_stream_follows_the_rule_that_was_chosen():
+    _, selector = selector_of("0,200ms", Choose.ALTERNATE)
+    names = [selector.select(Secondary(), for_stream=True).name for _ in range(3)]
+    assert names == ["secondary-1", "secondary-2", "secondary-1"]

@@ -312,7 +312,9 @@ class ChangeStream:
         preference = self._watched.options.read_preference
         if preference is None:
             preference = running.read_preference
-        plan = running.plan_read("watch", preference, "majority", self._session, None)
+        plan = running.plan_read(
+            "watch", preference, "majority", self._session, None, for_stream=True
+        )
         self._member, self._served_in = plan.member, running
         return running.replica_set.applied(plan.member)
 

@@ -286,8 +286,8 @@ class LaggingSet(RuleBasedStateMachine):
         self.selected: list[tuple[str, dict[str, int]]] = []
         select = self.simulation._selector.select
 
-        def spy(preference: Any) -> Any:
-            member = select(preference)
+        def spy(preference: Any, **options: Any) -> Any:
+            member = select(preference, **options)
             replica_set = self.simulation.replica_set
             applied = {m.name: replica_set.applied(m) for m in replica_set.secondaries}
             self.selected.append((member.name, applied))
