@@ -9,7 +9,6 @@ from typing import Any
 import mongomock
 import mongomock_ng
 import pytest
-from bson import Timestamp
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
@@ -286,7 +285,7 @@ def test_dates_are_as_the_client_reads_them(library):
         event = stream.next()
         assert event["fullDocument"]["at"] == moment
         assert event["wallTime"].tzinfo is not None
-        assert event["clusterTime"] == Timestamp(1, 1)
+        assert event["clusterTime"].inc == 1
 
 
 # -- from test to test -----------------------------------------------------------------------
