@@ -400,7 +400,7 @@ class EngineClasses:
 @cache
 def engine_classes(library: Library) -> EngineClasses:
     """The engine's classes for `library`."""
-    applies = library._module("filtering").filter_applies
+    applies = library.filter_applies
     live = _classes(
         library,
         LiveCollection,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
@@ -60,6 +61,12 @@ class Library:
     def aggregate(self) -> ModuleType:
         """Its module of aggregation stages."""
         return self._module("aggregate")
+
+    @cached_property
+    def filter_applies(self) -> Callable[[Any, Any], bool]:
+        """Whether a filter, its first argument, matches a document."""
+        applies: Callable[[Any, Any], bool] = self._module("filtering").filter_applies
+        return applies
 
     @cached_property
     def hashdict(self) -> Any:

@@ -19,6 +19,7 @@ from pytest_replicalag.engines.memory.commands.indexes import (
 from pytest_replicalag.engines.memory.commands.operators import check_filter
 from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.commands.writes import collection_of
+from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["catalog"]
@@ -145,11 +146,12 @@ def _filtered(client: Any, documents: list[Any], filter: Any) -> list[Any]:
     """The documents that match, by the library's own matching."""
     if not filter:
         return documents
-    matching = client.get_database("").collection("", client._codec_options)._applies
+    library = library_of(client)
+    assert library is not None
     check_filter(filter)
     filter = for_filter(filter)
     with server_errors():
-        return [document for document in documents if matching(filter, document)]
+        return [document for document in documents if library.filter_applies(filter, document)]
 
 
 def _list_databases(command: Mapping[str, Any], client: Any) -> dict[str, Any]:

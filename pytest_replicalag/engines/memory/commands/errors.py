@@ -112,9 +112,12 @@ def _duplicate_key(error: DuplicateKeyError, collection: Any) -> OperationFailur
     if isinstance(error.details, Mapping) and "codeName" in error.details:
         return error
     told = error.details or {}
-    pattern = dict(told.get("keyPattern", {"_id": 1}))
-    value = dict(told.get("keyValue", {}))
     where = "" if collection is None else collection.full_name
+    if "keyPattern" not in told:  # mongomock does not say which index
+        return operation_failure(
+            11000, "DuplicateKey", f"E11000 duplicate key error collection: {where}"
+        )
+    pattern, value = dict(told["keyPattern"]), dict(told.get("keyValue", {}))
     name = _index_name(collection, pattern)
     message = (
         f"E11000 duplicate key error collection: {where} index: {name} dup key: {shown(value)}"

@@ -317,7 +317,7 @@ def _check(
         ):
             continue
         else:
-            _refuse(path, field_name, value, known)
+            _refuse(path, field_name, document, known)
     for field_name in nulls:
         del document[field_name]
     for field_name in known.required:
@@ -329,14 +329,16 @@ def _check(
             )
 
 
-def _refuse(path: str, name: str, value: Any, known: CommandFields) -> None:
+def _refuse(path: str, name: str, document: Mapping[str, Any], known: CommandFields) -> None:
     """Refuse a field that does nothing here, unless it says nothing either."""
     if name not in known.refused:
         raise operation_failure(
             40415, "Location40415", f"BSON field '{path}.{name}' is an unknown field."
         )
-    if value and not _is_simple(name, value):
-        raise not_supported(f"the option {name} of {path}")
+    for refused in known.refused:  # in the table's order: `capped`, not the `size` before it
+        value = document.get(refused)
+        if value and not _is_simple(refused, value):
+            raise not_supported(f"the option {refused} of {path}")
 
 
 def _is_simple(name: str, value: Any) -> bool:

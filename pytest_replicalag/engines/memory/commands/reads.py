@@ -14,7 +14,7 @@ from pytest_replicalag.engines.memory.commands.errors import not_supported, serv
 from pytest_replicalag.engines.memory.commands.hints import check_hint, order_of_hint
 from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
-from pytest_replicalag.engines.memory.commands.values import for_filter
+from pytest_replicalag.engines.memory.commands.values import for_filter, for_pipeline
 from pytest_replicalag.engines.memory.comparison import (
     Comparable,
     Evaluation,
@@ -225,7 +225,7 @@ def stages_of(pipeline: Any) -> list[Any]:
         OperationFailure: It is not valid, or not supported.
     """
     check_pipeline(pipeline)
-    stages: list[Any] = for_filter(pipeline)
+    stages: list[Any] = for_pipeline(pipeline)
     return stages
 
 

@@ -10,7 +10,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["Long", "for_filter", "invalid_expression"]
+__all__ = ["Long", "for_filter", "for_pipeline", "invalid_expression"]
 
 
 class Long(Int64):
@@ -93,3 +93,27 @@ def _with_type(condition: dict[str, Any]) -> dict[str, Any]:
     if kind == "null" and not {"$eq", "$exists"} & rest.keys():
         return {**rest, "$eq": None, "$exists": True}
     return {**rest, "$type": for_filter(kind)}
+
+
+def for_pipeline(stages: Any) -> Any:
+    """A pipeline as the library takes it: like a filter, and `$getField` in other words.
+
+    mongomock-ng answers null to a `$getField` whose input is an expression, which Django's backend
+    sends for each `count()`. A variable's path means the same where the field's name is plain.
+    """
+    return _without_get_field(for_filter(stages))
+
+
+def _without_get_field(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_get_field(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    wanted = value.get("$getField")
+    if len(value) == 1 and isinstance(wanted, dict) and wanted.keys() == {"field", "input"}:
+        field, source = wanted["field"], _without_get_field(wanted["input"])
+        if isinstance(field, str) and field and not field.startswith("$") and "." not in field:
+            return {"$let": {"vars": {"input": source}, "in": f"$$input.{field}"}}
+    return {
+        key: item if key == "$literal" else _without_get_field(item) for key, item in value.items()
+    }
