@@ -110,10 +110,10 @@ def outcome_problems(code, report, outcome):
     return [f"expected “{outcome}” and exit code {expected}; pytest ended with exit code {code}"]
 
 
-def finding_problems(report, module, *, read, write):
-    """What the report fails to say of the stale read in one module of the shop."""
+def finding_problems(report, module, *, read, write, folder=BUGGY):
+    """What the report fails to say of the stale read in one module of a shop."""
     file = f"shop/{module}.py"
-    read_at, write_at = site(file, read), site(file, write)
+    read_at, write_at = site(folder, file, read), site(folder, file, write)
     start_or_end = re.compile(r"^(?=stale read  |[=_]{3})", re.MULTILINE)
     blocks = start_or_end.split(report.replace("\\", "/"))
     findings = [" ".join(block.split()) for block in blocks if block.startswith("stale read  ")]
@@ -133,9 +133,9 @@ def finding_problems(report, module, *, read, write):
     ]
 
 
-def site(file, method):
+def site(folder, file, method):
     """Where a shop's module calls a method of a collection, such as `shop/orders.py:12`."""
-    tree = ast.parse((BUGGY / file).read_text())
+    tree = ast.parse((folder / file).read_text())
     [line] = [
         node.lineno
         for node in ast.walk(tree)

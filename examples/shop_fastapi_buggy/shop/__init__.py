@@ -1,0 +1,1 @@
+"""A small shop, as it was deployed on a Tuesday."""

@@ -1,0 +1,1 @@
+"""The same shop, mended: three bugs, three ways to mend them."""
