@@ -235,7 +235,8 @@ def _error_reply(error: Exception) -> dict[str, Any]:
     """The reply to a command that has failed."""
     details = getattr(error, "details", None)
     if isinstance(error, PyMongoError) and isinstance(details, Mapping) and "code" in details:
-        return {"ok": 0.0, **details}
+        labels = {"errorLabels": details["errorLabels"]} if "errorLabels" in details else {}
+        return {**labels, "ok": 0.0, **details}
     if isinstance(error, OperationFailure):
         return _refusal(error.code or 2, "BadValue", str(error))
     if isinstance(error, EndlessWaitError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.connection import Connection
+from pytest_replicalag.fronts.wire.retryable_writes import Applied
 from pytest_replicalag.replicaset.member import Member
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Request:
         session_number: The number of its explicit session in the running test; 0 without one.
         is_session_explicit: Whether the application started that session; None if unknown.
         is_direct: Whether it came on a direct connection, which pins the member; None if unknown.
+        applied: What has been applied already under its transaction number, if it is a retryable
+            write.
         position: Of the reply's `operationTime`, once it is known.
     """
 
@@ -52,6 +55,7 @@ class Request:
     session_number: int = 0
     is_session_explicit: bool | None = None
     is_direct: bool | None = None
+    applied: Applied | None = None
     position: int | None = None
 
     @property

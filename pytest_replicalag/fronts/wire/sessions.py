@@ -20,6 +20,7 @@ from pymongo.errors import OperationFailure
 from pytest_replicalag.engines.memory.transactions import Transaction
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.fronts.wire.retryable_writes import Applied
 from pytest_replicalag.records import Commit, Write
 from pytest_replicalag.replicaset import transaction_errors
 from pytest_replicalag.replicaset.server_errors import operation_failure
@@ -62,7 +63,7 @@ class ServerSession:
         state: Of the transaction with that number, if it is one.
         transaction: It, while it is in progress.
         committed_at: The position of its commit.
-        replay: What the newest retryable write replied.
+        applied: What the statements of its newest retryable write did.
         pins: What keeps its snapshots readable.
         writes: What its transaction has written so far.
         started_s: When its transaction was started.
@@ -74,15 +75,15 @@ class ServerSession:
     state: TransactionState = TransactionState.NONE
     transaction: Transaction | None = None
     committed_at: int = 0
-    replay: dict[str, Any] | None = None
+    applied: Applied = field(default_factory=dict)
     pins: dict[int, object] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
     started_s: float = 0.0
 
     # -- retryable writes ------------------------------------------------------------------------
 
-    def replayed(self, txn_number: int) -> dict[str, Any] | None:
-        """What the write with that number replied, if it has been applied already.
+    def applied_by(self, txn_number: int) -> Applied:
+        """What the write with that number has done already; grows when it is sent again.
 
         Raises:
             OperationFailure: A newer one has been started.
@@ -103,16 +104,16 @@ class ServerSession:
                     "IncompleteTransactionHistory",
                     "Cannot retry a retryable write that has been converted into a transaction",
                 )
-            return self.replay
+            return self.applied
         self.begin(txn_number, TransactionState.NONE)
-        return None
+        return self.applied
 
     def begin(self, txn_number: int, state: TransactionState) -> None:
         """Take up a new transaction number; what an older one left is over."""
         self.abort()
         self.txn_number = txn_number
         self.state = state
-        self.replay = None
+        self.applied = {}
 
     # -- transactions ----------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ class SimulatedSet:
 
     def optime(self, running: Running, position: int) -> dict[str, Any]:
         """The optime of an oplog position, as status documents show it."""
-        return {"ts": running.replica_set.oplog.timestamp(position), "t": TERM}
+        return {"ts": running.replica_set.oplog.timestamp(position), "t": Int64(TERM)}
 
     def date(self, timestamp: Timestamp) -> datetime:
         """The date of a timestamp, in UTC without a zone."""

@@ -14,6 +14,7 @@ from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import ServerSession, TransactionState
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.fronts.wire.write_replies import not_primary
 from pytest_replicalag.fronts.wire.writes import Writes
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.read_concern import check as check_read_concern
@@ -61,7 +62,7 @@ class Transactions:
         transaction_errors.check_database(request.database)
         try:
             if not request.member.is_primary:
-                raise server_errors.not_writable_primary()
+                raise not_primary(request)
             transaction = session.enter(request)
             if transaction is None:
                 self._begin(request, session)
@@ -130,7 +131,7 @@ class Transactions:
 
     def _ending(self, request: Request) -> ServerSession:
         if not request.member.is_primary:
-            raise server_errors.not_writable_primary()
+            raise not_primary(request)
         request.running.replica_set.clock.round_trip()
         if request.session is None or not request.in_transaction:
             raise operation_failure(

@@ -12,16 +12,15 @@ from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, apply_once
 from pytest_replicalag.fronts.wire.sessions import TRANSACTION_LIFETIME_S
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.fronts.wire.write_replies import not_primary, unacknowledged, write_reply
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.read_concern import ReadConcern
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
-__all__ = ["CATALOG_WRITES", "WRITES", "Writes", "writes_out"]
-
-WRITES: Final = ("insert", "update", "delete", "findAndModify")
-"""What drivers may send twice under one transaction number, and what is applied once."""
+__all__ = ["CATALOG_WRITES", "Writes", "writes_out"]
 
 CATALOG_WRITES: Final = (
     "create",
@@ -55,16 +54,13 @@ class Writes:
     def write(self, request: Request) -> Reply | Awaitable[Reply]:
         """Apply a write and wait for its write concern; the caller holds the lock."""
         if not request.member.is_primary and not writes_out(request):
-            raise server_errors.not_writable_primary()
+            raise not_primary(request)
         if request.in_transaction:
             return self._write_in_transaction(request)
         concern = self.concern(request)
         self._refuse_read_concern(request)
-        replay = self._replay(request)
-        if replay is not None:
-            request.running.replica_set.clock.round_trip()
-            position = request.running.replica_set.oplog.last
-            return self.acknowledged(request, replay, position, concern)
+        if "txnNumber" in request.command and request.session is not None:
+            request.applied = request.session.applied_by(request.command["txnNumber"])
         self._log(request)
         return self._attempt(request, concern)
 
@@ -79,9 +75,8 @@ class Writes:
             if request.name in _NOT_WAITING or not isinstance(error.details, dict):
                 raise
             return self.acknowledged(request, dict(error.details), position, concern)
-        if "txnNumber" in request.command and request.session is not None:
-            request.session.replay = dict(reply)
         position = request.running.replica_set.oplog.last
+        reply = self._in_order(request, reply, position)
         return self.acknowledged(request, reply, position, concern)
 
     async def _once_free(
@@ -112,15 +107,6 @@ class Writes:
             reply = self._attempt(request, concern)
         return reply if isinstance(reply, Mapping) else await reply
 
-    def _replay(self, request: Request) -> dict[str, Any] | None:
-        """What a retryable write replied that is sent once more."""
-        if "txnNumber" not in request.command or request.session is None:
-            return None
-        replay = request.session.replayed(request.command["txnNumber"])
-        if replay is None:
-            return None
-        return {**replay, "retriedStmtIds": [0]}
-
     def _log(self, request: Request) -> None:
         """Charge a round trip, and say in the log who writes."""
         operation, arguments = commands.describe(request.name, request.command)
@@ -140,11 +126,23 @@ class Writes:
             if name in CATALOG_WRITES:
                 self._check_free(request)
                 return dict(commands.catalog(name, command, engine.live_client))
-            if engine.has_transactions:
-                return engine.write_beside(lambda client: commands.write(name, command, client))
-            return commands.write(name, command, engine.live_client)
+            applied = request.applied
+            if applied is None or name not in RETRYABLE_WRITES:
+                return self._write(name, command)
+            return apply_once(name, command, applied, lambda *what: self._write(name, *what))
         finally:
             request.running.journal.write = None
+
+    def _write(
+        self, name: str, command: Mapping[str, Any], done: list[commands.Statement] | None = None
+    ) -> dict[str, Any]:
+        engine = self._engine
+        if engine.has_transactions:
+            return engine.write_beside(lambda client: commands.write(name, command, client, done))
+        return commands.write(name, command, engine.live_client, done)
+
+    def _in_order(self, request: Request, reply: dict[str, Any], position: int) -> dict[str, Any]:
+        return write_reply(request.name, reply, self._set.optime(request.running, position))
 
     def _check_free(self, request: Request) -> None:
         """Raise if a transaction uses what would be dropped, renamed or indexed."""
@@ -172,7 +170,7 @@ class Writes:
             reply: dict[str, Any] = run(request.name, request.command, transaction.client)
         finally:
             request.running.journal.write = None
-        return reply
+        return self._in_order(request, reply, request.running.replica_set.oplog.last)
 
     # -- concerns --------------------------------------------------------------------------------
 
@@ -206,7 +204,7 @@ class Writes:
         running = request.running
         request.position = position
         if not request.expects_reply or concern.get("w") == 0:
-            return reply
+            return unacknowledged(request.name, reply)
         if not concern and running.replica_set.majority_keeps_up:
             return reply
         operation = commands.describe(request.name, request.command)[0]

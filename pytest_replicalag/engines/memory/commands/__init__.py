@@ -15,11 +15,12 @@ from pytest_replicalag.engines.memory.commands.describe import describe
 from pytest_replicalag.engines.memory.commands.fields import COMMANDS, CommandFields, check_fields
 from pytest_replicalag.engines.memory.commands.names import check_database
 from pytest_replicalag.engines.memory.commands.reads import read
-from pytest_replicalag.engines.memory.commands.writes import write
+from pytest_replicalag.engines.memory.commands.writes import Statement, write
 
 __all__ = [
     "COMMANDS",
     "CommandFields",
+    "Statement",
     "catalog",
     "check_database",
     "check_fields",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from bson import ObjectId, encode
+from bson import Int64, ObjectId, encode
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
@@ -24,7 +24,7 @@ from pytest_replicalag.engines.memory.commands.updates import (
 )
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["write"]
+__all__ = ["Statement", "write"]
 
 _MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _MAX_LEVELS: Final = 181
@@ -33,13 +33,32 @@ _MAX_LEVELS: Final = 181
 _Statement = Callable[[Any, Mapping[str, Any], int, dict[str, Any], bool], None]
 
 
-def write(name: str, command: Mapping[str, Any], client: Any) -> dict[str, Any]:
+class Statement(NamedTuple):
+    """A statement that has changed something.
+
+    Attributes:
+        place: In the command, from 0.
+        n: How many documents it matched, inserted or deleted.
+        modified: How many it modified.
+        upserted: What the reply says of the document that it inserted, if it did.
+    """
+
+    place: int
+    n: int
+    modified: int
+    upserted: Mapping[str, Any] | None
+
+
+def write(
+    name: str, command: Mapping[str, Any], client: Any, done: list[Statement] | None = None
+) -> dict[str, Any]:
     """Run a command that writes documents; returns the fields of its reply.
 
     Args:
         name: The command's name.
         command: The command.
         client: The library's client with the data.
+        done: Takes the statements that have changed something, for who wants to know.
 
     Raises:
         OperationFailure: The command as a whole failed.
@@ -52,15 +71,28 @@ def write(name: str, command: Mapping[str, Any], client: Any) -> dict[str, Any]:
         check_hint(collection, command.get("hint"))
         ensure_created(collection.database[_target_of(command)])
         run_pipeline(collection, stages)
-        return {"cursor": {"firstBatch": [], "id": 0, "ns": collection.full_name}}
+        return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": collection.full_name}}
     if name == "delete":
         _check_limits(command["deletes"])
     statements, apply = _STATEMENTS[name]
     reply: dict[str, Any] = {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
     validates = _validates(collection, command)
+
+    def apply_one(statement: Any, index: int) -> None:
+        apply(collection, statement, index, reply, validates)
+
+    def apply_and_tell(statement: Any, index: int) -> None:
+        assert done is not None
+        before = (reply["n"], reply.get("nModified", 0), len(reply.get("upserted", ())))
+        apply_one(statement, index)
+        n, modified = reply["n"] - before[0], reply.get("nModified", 0) - before[1]
+        upserted = reply.get("upserted", ())[before[2] :]
+        if modified or upserted or (n and name != "update"):
+            done.append(Statement(index, n, modified, dict(upserted[0]) if upserted else None))
+
     _batch(
         command[statements],
-        lambda statement, index: apply(collection, statement, index, reply, validates),
+        apply_one if done is None else apply_and_tell,
         reply,
         ordered=command.get("ordered", True),
     )
@@ -132,14 +164,13 @@ def _write_error(index: int, error: OperationFailure) -> dict[str, Any]:
 
 
 def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any], validates: bool) -> None:
-    document = _with_id_first(document)
     size = len(encode(document))
+    document = _with_id_first(document)
     if size > _MAX_DOCUMENT_BYTES:
         raise operation_failure(
-            10334,
-            "BSONObjectTooLarge",
-            f"BSONObj size: {size} (0x{size:X}) is invalid. "
-            "Size must be between 0 and 16793600(16MB)",
+            2,
+            "BadValue",
+            f"object to insert too large. size in bytes: {size}, max size: {_MAX_DOCUMENT_BYTES}",
         )
     if is_deeper(document, _MAX_LEVELS, size):
         message = "cannot insert document because it exceeds 180 levels of nesting"

@@ -1,0 +1,59 @@
+"""What a write replies besides its result, in the order of a server's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pymongo.errors import NotPrimaryError
+
+from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, STATEMENTS
+from pytest_replicalag.fronts.wire.simulated_set import ELECTION_ID
+from pytest_replicalag.replicaset import server_errors, transaction_errors
+
+__all__ = ["not_primary", "unacknowledged", "write_reply"]
+
+_RETRYABLE: Final = "RetryableWriteError"
+"""The error label that says: send the same write again."""
+
+_ENDINGS: Final = ("commitTransaction", "abortTransaction")
+
+_IN_ORDER: Final = ("writeErrors", "retriedStmtIds", "upserted", "nModified")
+
+
+def write_reply(name: str, reply: dict[str, Any], optime: Mapping[str, Any]) -> dict[str, Any]:
+    """The reply of a command of statements as a server's; other commands' stay as they are.
+
+    Args:
+        name: The command's name.
+        reply: What its statements did.
+        optime: Of the primary's newest write.
+    """
+    if name not in STATEMENTS:
+        return reply
+    ordered = {"n": reply["n"], "electionId": ELECTION_ID, "opTime": optime}
+    for field in _IN_ORDER:
+        if field in reply:
+            ordered[field] = reply[field]
+    return ordered
+
+
+def unacknowledged(name: str, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reply with write concern 0, if one was asked for: it tells of no statement."""
+    if name not in STATEMENTS:
+        return reply
+    return {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
+
+
+def not_primary(request: Request) -> NotPrimaryError:
+    """Error 10107, with the label that tells the driver what to send again, if anything."""
+    error = server_errors.not_writable_primary()
+    assert isinstance(error.details, dict)
+    if request.in_transaction and request.name not in _ENDINGS:
+        error.details["errorLabels"] = [transaction_errors.TRANSIENT]
+    elif request.in_transaction or (
+        "txnNumber" in request.command and request.name in RETRYABLE_WRITES
+    ):
+        error.details["errorLabels"] = [_RETRYABLE]
+    return error
