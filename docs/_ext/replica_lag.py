@@ -86,7 +86,7 @@ class Commands(Directive):
     def run(self):
         rows = [("Command", "What it does here", "In transactions")]
         rows += [
-            (code(name), command.summary, "yes" if command.in_transaction else "")
+            (code(name), with_code(command.summary), "yes" if command.in_transaction else "")
             for name, command in sorted(command_table().items(), key=lambda item: item[0].lower())
         ]
         return [table(rows, (26, 58, 16))]
@@ -102,7 +102,7 @@ class CommandFields(Directive):
             for name, fields in COMMANDS.items()
             if name in command_table() and (fields.supported or fields.ignored or fields.refused)
         ]
-        return [table(rows, (18, 32, 25, 25))]
+        return [table(rows, (18, 30, 26, 26), "fields")]
 
 
 def marked(args, words):
@@ -129,21 +129,29 @@ def code(text):
     return nodes.literal(text, text)
 
 
-def table(rows, widths):
-    """A table; the first row is its head, and an entry is a text or a node."""
+def with_code(text):
+    """A text whose parts in backticks are code."""
+    parts = text.split("`")
+    return [code(part) if number % 2 else nodes.Text(part) for number, part in enumerate(parts)]
+
+
+def table(rows, widths, *classes):
+    """A table; the first row is its head, and an entry is a text, a node or several."""
     group = nodes.tgroup(cols=len(widths))
     group += [nodes.colspec(colwidth=width) for width in widths]
     head, *body = [
-        nodes.row("", *(nodes.entry("", nodes.paragraph("", "", as_node(cell))) for cell in row))
+        nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *as_nodes(cell))) for cell in row))
         for row in rows
     ]
     group += [nodes.thead("", head), nodes.tbody("", *body)]
-    return nodes.table("", group, classes=["colwidths-given"])
+    return nodes.table("", group, classes=["colwidths-given", *classes])
 
 
-def as_node(cell):
-    """A cell's content as a node."""
-    return nodes.Text(cell) if isinstance(cell, str) else cell
+def as_nodes(cell):
+    """A cell's content as nodes."""
+    if isinstance(cell, list):
+        return cell
+    return [nodes.Text(cell) if isinstance(cell, str) else cell]
 
 
 _docstrings = {}

@@ -167,7 +167,7 @@ class Commands:
         return {
             "startSession": Command(run=self._start_session, summary="Start a logical session."),
             "endSessions": Command(run=self._end_sessions, summary="End logical sessions."),
-            "killSessions": Command(run=self._end_sessions, summary="The same."),
+            "killSessions": Command(run=self._end_sessions, summary="End logical sessions."),
             "killAllSessions": Command(run=self._kill_all, summary="End all logical sessions."),
             "killAllSessionsByPattern": Command(
                 run=self._kill_all, summary="End all logical sessions, whatever the pattern."
@@ -207,7 +207,9 @@ class Commands:
             "ismaster": hello,
             "ping": Command(run=shake.ping, summary="An answer."),
             "buildInfo": Command(run=shake.build_info, summary="Version and limits."),
-            "buildinfo": Command(run=shake.build_info, summary="The same."),
+            "buildinfo": Command(
+                run=shake.build_info, summary="The same, as older drivers spell it."
+            ),
             "getParameter": Command(
                 run=shake.get_parameter, summary="A few server parameters.", admin_only=True
             ),
