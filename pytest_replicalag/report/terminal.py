@@ -7,7 +7,7 @@ own; it is written `path:line`, which terminals and editors open.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
@@ -53,7 +53,7 @@ def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
         "stale read",
         f"{read.text} returned {read.result}{times}",
         width,
-        _site(read.call_site, show_path),
+        _site(read.call_site, width, show_path),
     )
     concern = f", read concern {read.read_concern}" if read.read_concern else ""
     preference = f"read preference {read.read_preference}{concern}"
@@ -72,7 +72,7 @@ def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
 
 
 def _missed(label: str, write: MissedWrite, width: int, show_path: ShowPath) -> list[str]:
-    site = "" if write.call_site is None else _site(write.call_site, show_path)
+    site = [] if write.call_site is None else _site(write.call_site, width, show_path)
     return _labelled(label, f"{write.text}, {write.age.text} earlier", width, site)
 
 
@@ -82,22 +82,24 @@ def _behind(read: StaleRead) -> str:
     return "which never catches up" if read.behind.is_forever else f"{read.behind.text} behind"
 
 
-def _site(site: CallSite, show_path: ShowPath) -> str:
+def _site(site: CallSite, width: int, show_path: ShowPath) -> list[str]:
+    """A call site in lines; a path and what follows it is one line, whatever its length."""
     if site.client:
-        return f"from {site.client}"
+        room = width - _INDENT
+        text = f"from {site.client}"
+        return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
     function = "" if site.function == "<module>" else f" in {site.function}"
-    return f"{show_path(site.path)}:{site.line}{function}"
+    return [f"{show_path(site.path)}:{site.line}{function}"]
 
 
-def _labelled(label: str, text: str, width: int, site: str = "") -> list[str]:
+def _labelled(label: str, text: str, width: int, site: Sequence[str] = ()) -> list[str]:
     """A labelled text, wrapped, with a call site at the right if there is room."""
     room = width - _INDENT
-    if site and len(text) + len(site) + 2 <= room:
-        lines = [text + site.rjust(room - len(text))]
+    if len(site) == 1 and len(text) + len(site[0]) + 2 <= room:
+        lines = [text + site[0].rjust(room - len(text))]
     else:
         lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-        if site:
-            lines.append(site.rjust(room))
+        lines += [line.rjust(room) for line in site]
     return [
         f"{'' if number else label:<{_INDENT}}{line}".rstrip() for number, line in enumerate(lines)
     ]

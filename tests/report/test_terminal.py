@@ -68,6 +68,16 @@ def test_a_stale_read_of_the_primary_is_compared_with_its_newest_state():
     assert not any(line.startswith("primary has") for line in lines)
 
 
+def test_what_is_told_of_another_process_is_wrapped():
+    client = 'nodejs 6.20.0, application "checkout service", comment "show the order once more"'
+    site = CallSite(path="", line=0, function="", client=client)
+    lines = block(replace(READ, call_site=site), width=80)
+    assert lines[1:3] == [
+        'from nodejs 6.20.0, application "checkout service", comment "show'.rjust(80),
+        'the order once more"'.rjust(80),
+    ]
+
+
 def test_missed_writes_are_told_newest_first_and_the_rest_counted():
     older = replace(WRITE, text="update_one({})", age=Duration.of_us(3_000), call_site=None)
     lines = block(replace(READ, missed=(older, WRITE), missed_count=4))
