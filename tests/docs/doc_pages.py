@@ -183,7 +183,12 @@ def normalise(output: str) -> str:
     output = re.sub(r"\bPyMongo \d[\w.]*", "PyMongo 4.20.0", output)
     output = re.sub(r" in \d+\.\d\ds(?= |$)", " in 0.01s", output, flags=re.MULTILINE)
     output = re.sub(r"^=+ (.* in 0\.01s) =+$", _centred, output, flags=re.MULTILINE)
+    output = re.sub(r"^ +(from PyMongo )[\d.]+(.*)$", _at_the_right, output, flags=re.MULTILINE)
     return "".join(f"{line.rstrip()}\n" for line in output.split("\n")).rstrip("\n") + "\n"
+
+
+def _at_the_right(match: re.Match[str]) -> str:
+    return f"{match[1]}4.20.0{match[2]}".rjust(WIDTH)
 
 
 def _centred(match: re.Match[str]) -> str:
