@@ -20,6 +20,7 @@ from pymongo.errors import (
 
 __all__ = [
     "invalid_options",
+    "linearizable_refused",
     "max_time_expired",
     "not_writable_primary",
     "operation_failure",
@@ -90,6 +91,15 @@ def stream_level_refused(level: str) -> OperationFailure:
         f'Command aggregate does not support {{ readConcern: {{ level: "{level}", provenance: '
         '"clientSupplied" } } :: caused by :: Aggregation stage $changeStream cannot run with a '
         f"readConcern other than 'majority'. Current readConcern: {level}"
+    )
+
+
+def linearizable_refused(command: str, stage: str) -> OperationFailure:
+    """Error 72: a pipeline that writes has read concern linearizable."""
+    return invalid_options(
+        f'Command {command} does not support {{ readConcern: {{ level: "linearizable", '
+        f'provenance: "clientSupplied" }} }} :: caused by :: {stage} cannot be used with a '
+        "'linearizable' read concern level"
     )
 
 

@@ -50,13 +50,4 @@ class Catalog:
         if not isinstance(found, list):
             return dict(found)
         size = (command.get("cursor") or {}).get("batchSize")
-        reply = self._reads.first_batch(request, Documents(found), size)
-        reply["cursor"]["ns"] = _namespace(request)
-        return reply
-
-
-def _namespace(request: Request) -> str:
-    """What the cursor of a list is called."""
-    if request.name == "listCollections":
-        return f"{request.database}.$cmd.listCollections"
-    return request.namespace
+        return self._reads.first_batch(request, Documents(found), size)

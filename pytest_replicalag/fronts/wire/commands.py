@@ -5,14 +5,15 @@ One table names them all; the reference page of commands is made from it.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Final
 
 from bson import Binary
 from bson.binary import UUID_SUBTYPE
-from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory import commands as data
 from pytest_replicalag.engines.memory.commands.types import wrong_type
@@ -31,6 +32,7 @@ from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES, Sessions
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.status import Status
 from pytest_replicalag.fronts.wire.transactions import Transactions
+from pytest_replicalag.fronts.wire.unknown import unknown_command
 from pytest_replicalag.fronts.wire.writes import Writes, writes_out
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
@@ -58,6 +60,9 @@ class Command:
 
 _BACKGROUND: Final = frozenset({"hello", "isMaster", "ismaster", "ping", "getMore"})
 """What clients send without being told to, or while they wait for events."""
+
+_NOBODY: Final = hashlib.sha256(b"").digest()
+"""The user of a session while nobody is logged in."""
 
 _WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions"})
 
@@ -224,6 +229,9 @@ class Commands:
             "saslStart": authenticate,
             "saslContinue": authenticate,
             "authenticate": authenticate,
+            "getnonce": Command(run=shake.nonce, summary="A number, for a handshake of old."),
+            "usersInfo": Command(run=shake.no_users, summary="Nobody."),
+            "rolesInfo": Command(run=shake.no_roles, summary="No roles."),
             "logout": Command(run=shake.ping, summary="Nothing: nobody is logged in."),
             "serverStatus": Command(run=status.server_status, summary="A part of the status."),
             "replSetGetStatus": Command(
@@ -251,7 +259,7 @@ class Commands:
             self._streams.somebody_asked()
         command = self.table.get(request.name)
         if command is None:
-            raise _unknown(request.name)
+            raise unknown_command(request.name)
         if command.admin_only and request.database != "admin":
             raise operation_failure(
                 13,
@@ -307,9 +315,22 @@ class Commands:
     def _aggregate(self, request: Request) -> Reply | Awaitable[Reply]:
         if opens_stream(request.command):
             return self._streams.open(request)
+        self._put_sessions(request)
         if writes_out(request):
             return self._writes.write(request)
         return self._reads.read(request)
+
+    def _put_sessions(self, request: Request) -> None:
+        """Put the sessions there are in place of the stage that asks for them."""
+        pipeline = request.command["pipeline"]
+        if not pipeline or "$listLocalSessions" not in pipeline[0] or request.collection:
+            return
+        now = datetime.now(timezone.utc)
+        sessions = [
+            {"_id": {"id": lsid["id"], "uid": _NOBODY}, "lastUse": now}
+            for lsid in self._sessions.all
+        ]
+        request.command["pipeline"] = [{"$documents": sessions}, *pipeline[1:]]
 
     def _hello(self, request: Request) -> Reply:
         client = request.command.get("client")
@@ -350,10 +371,6 @@ class Commands:
         if not self._connections:
             self._cursors.close_all()
             self._sessions.abort_all()
-
-
-def _unknown(name: str) -> OperationFailure:
-    return operation_failure(59, "CommandNotFound", f"no such command: '{name}'")
 
 
 async def _changed(reply: Awaitable[Reply], fault: Fault) -> Reply:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import socket
 import sys
 from datetime import datetime, timezone
@@ -174,6 +175,18 @@ class Handshake:
     def connection_status(self, request: Request) -> Reply:
         """Nobody is logged in, for there are no users."""
         return {"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": []}}
+
+    def nonce(self, request: Request) -> Reply:
+        """A random number."""
+        return {"nonce": secrets.token_hex(8)}
+
+    def no_users(self, request: Request) -> Reply:
+        """There are no users."""
+        return {"users": []}
+
+    def no_roles(self, request: Request) -> Reply:
+        """There are no roles of users' own."""
+        return {"roles": []}
 
     def refuse_authentication(self, request: Request) -> Reply:
         """There are no users.

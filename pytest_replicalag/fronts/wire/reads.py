@@ -244,13 +244,14 @@ class Reads:
         if not is_single and not source.is_exhausted:
             session = request.session
             cursor = self._cursors.open(
-                request.namespace,
+                request.cursor_namespace,
                 source,
                 None if session is None else bytes(session.lsid["id"]),
                 request.command["txnNumber"] if request.in_transaction else None,
             )
             number = cursor.number
-        return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": request.namespace}}
+        namespace = request.cursor_namespace
+        return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": namespace}}
 
 
 def batch_reply(namespace: str, number: int, batch: list[Any]) -> dict[str, Any]:

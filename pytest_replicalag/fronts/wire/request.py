@@ -65,6 +65,15 @@ class Request:
         return f"{self.database}.{collection}" if isinstance(collection, str) else self.database
 
     @property
+    def cursor_namespace(self) -> str:
+        """What a cursor that it opens is called: one without a collection has a name, too."""
+        if self.name == "aggregate" and not self.collection:
+            return f"{self.database}.$cmd.aggregate"
+        if self.name == "listCollections":
+            return f"{self.database}.$cmd.listCollections"
+        return self.namespace
+
+    @property
     def collection(self) -> str:
         """The collection's name; empty for commands on a database."""
         collection = self.command[self.name]

@@ -195,6 +195,9 @@ class Writes:
         if sent:
             if sent.get("level") == "snapshot" and not writes_out(request):
                 raise server_errors.snapshot_refused(request.name)
+            if sent.get("level") == "linearizable" and writes_out(request):
+                stage = next(iter(request.command["pipeline"][-1]))
+                raise server_errors.linearizable_refused(request.name, stage)
             self._reads.concern(request)
 
     def acknowledged(

@@ -117,9 +117,10 @@ _FIND_AND_MODIFY = CommandFields(
         "upsert",
         "arrayFilters",
         "bypassDocumentValidation",
+        "let",
     ),
     ignored=("hint",),
-    refused=("collation", "let"),
+    refused=("collation",),
     types={
         "query": _DOCUMENT,
         "sort": _DOCUMENT,
@@ -133,11 +134,19 @@ _FIND_AND_MODIFY = CommandFields(
 
 COMMANDS: Final[Mapping[str, CommandFields]] = {
     "find": CommandFields(
-        supported=("filter", "sort", "projection", "skip", "limit", "batchSize", "singleBatch"),
+        supported=(
+            "filter",
+            "sort",
+            "projection",
+            "skip",
+            "limit",
+            "batchSize",
+            "singleBatch",
+            "let",
+        ),
         ignored=("hint", "noCursorTimeout", "allowDiskUse", "allowPartialResults", "oplogReplay"),
         refused=(
             "collation",
-            "let",
             "max",
             "min",
             "returnKey",
@@ -158,9 +167,9 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     ),
     "aggregate": CommandFields(
         required=("pipeline",),
-        supported=("pipeline", "cursor"),
+        supported=("pipeline", "cursor", "let"),
         ignored=("hint", "allowDiskUse", "bypassDocumentValidation"),
-        refused=("collation", "let", "explain"),
+        refused=("collation", "explain"),
         types={"pipeline": _ARRAY, "cursor": _DOCUMENT},
         parts={"cursor": _CURSOR},
     ),
@@ -187,17 +196,15 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     ),
     "update": CommandFields(
         required=("updates",),
-        supported=("updates", "ordered", "bypassDocumentValidation"),
+        supported=("updates", "ordered", "bypassDocumentValidation", "let"),
         ignored=("stmtId", "stmtIds"),
-        refused=("let",),
         types={"updates": _ARRAY, "ordered": _BOOL},
         parts={"updates": _UPDATE},
     ),
     "delete": CommandFields(
         required=("deletes",),
-        supported=("deletes", "ordered"),
+        supported=("deletes", "ordered", "let"),
         ignored=("stmtId", "stmtIds"),
-        refused=("let",),
         types={"deletes": _ARRAY, "ordered": _BOOL},
         parts={"deletes": _DELETE},
     ),

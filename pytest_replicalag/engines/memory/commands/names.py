@@ -62,6 +62,8 @@ def check_names(name: str, command: Mapping[str, Any]) -> None:
     if name == "aggregate" and not isinstance(value, str):
         _check_collectionless(value, command.get("pipeline"))
         return
+    if name == "aggregate":
+        _check_not_collectionless(command.get("pipeline"))
     if not isinstance(value, str):
         message = f"collection name has invalid type {type_name(value)}"
         raise _invalid(message) if name in _OTHERWISE_WRONG else _bad_value(message)
@@ -87,6 +89,11 @@ def _check_collectionless(value: Any, pipeline: Any) -> None:
     stage = next(iter(pipeline[0]), "") if isinstance(pipeline[0], dict) else ""
     if stage not in _WITHOUT_COLLECTION:
         raise _invalid(f"{{aggregate: 1}} is not valid for '{stage}'; a collection is required.")
+
+
+def _check_not_collectionless(pipeline: Any) -> None:
+    if isinstance(pipeline, list) and pipeline and "$documents" in pipeline[0]:
+        raise _invalid("'$documents' can only be run with {aggregate: 1}")
 
 
 def _check_collection(database: str, name: str) -> None:

@@ -182,6 +182,8 @@ def check_pipeline(pipeline: Any) -> None:
         [(name, value)] = stage.items()
         if name not in _STAGES:
             raise _located(40324, f"Unrecognized pipeline stage name: '{name}'")
+        if name == "$documents" and number > 1:
+            raise _located(40602, f"{name} is only valid as the first stage in a pipeline")
         if name in ("$out", "$merge") and number < len(pipeline):
             raise _located(40601, f"{name} can only be the final stage in the pipeline")
         _check_stage(name, value)
@@ -207,6 +209,8 @@ def _check_stage(name: str, value: Any) -> None:
 def _check_shape(name: str, value: Any, found: str) -> None:
     if name == "$match" and found != "object":
         raise _located(15959, "the match filter must be an expression in an object")
+    if name == "$documents" and found != "array":
+        raise not_supported("$documents of an expression")
     if name == "$group" and found != "object":
         raise _located(15947, "a group's fields must be specified in an object")
     if name == "$limit" and found in NUMBER and not value > 0:

@@ -15,6 +15,12 @@ from pytest_replicalag.engines.memory.commands.hints import check_hint, order_of
 from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.values import for_filter, for_pipeline
+from pytest_replicalag.engines.memory.commands.variables import (
+    Variables,
+    in_filter,
+    in_pipeline,
+    variables_of,
+)
 from pytest_replicalag.engines.memory.comparison import (
     Comparable,
     Evaluation,
@@ -22,7 +28,7 @@ from pytest_replicalag.engines.memory.comparison import (
     LibraryFind,
     OtherRead,
 )
-from pytest_replicalag.engines.memory.library import Library
+from pytest_replicalag.engines.memory.library import Library, library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["find_of", "read", "sort_of"]
@@ -50,7 +56,7 @@ class _ServerFind(LibraryFind):
         find = self._in_order(collection)
         with server_errors(collection):
             if self.projection is not None:
-                return LibraryFind.results(find, collection)
+                return with_id_first(LibraryFind.results(find, collection))
             found: list[Any] | None = collection.find_by_key(self.filter)
             if found is not None:
                 return found
@@ -111,19 +117,20 @@ def read(name: str, command: Mapping[str, Any], library: Library) -> Comparable:
     )
 
 
-def filter_of(command: Mapping[str, Any], field: str) -> Any:
+def filter_of(command: Mapping[str, Any], field: str, variables: Variables | None = None) -> Any:
     """A filter as the library takes it.
 
     Args:
         command: The command, or the statement of one.
         field: The field with the filter.
+        variables: Those of `let`, if there are any.
 
     Raises:
         OperationFailure: It is not valid, or not supported.
     """
     filter = command.get(field) or {}
     check_filter(filter)
-    return for_filter(filter)
+    return for_filter(in_filter(filter, variables) if variables else filter)
 
 
 def find_of(command: Mapping[str, Any], library: Library) -> LibraryFind:
@@ -134,10 +141,11 @@ def find_of(command: Mapping[str, Any], library: Library) -> LibraryFind:
         library: Evaluates it.
     """
     limit = command.get("limit") or 0
+    variables = variables_of(command)
     return _ServerFind(
-        filter=filter_of(command, "filter"),
+        filter=filter_of(command, "filter", variables),
         sort=sort_of(command.get("sort")),
-        projection=command.get("projection") or None,
+        projection=in_pipeline(command.get("projection"), variables) or None,
         collation=None,
         skip=int(command.get("skip") or 0),
         limit=abs(int(limit)),
@@ -182,7 +190,7 @@ def _aggregate(
     command: Mapping[str, Any], operation: str, arguments: tuple[Any, ...]
 ) -> Comparable:
     pipeline = command["pipeline"]
-    stages = stages_of(pipeline)
+    stages = stages_of(pipeline, variables_of(command))
     first = stages[0].get("$match") if stages else None
     kind = _Count if operation == "count_documents" else OtherRead
     count = _count_of(stages, command.get("hint")) if kind is _Count else None
@@ -218,14 +226,18 @@ def _count_of(stages: list[Any], hint: Any) -> Callable[[Any], list[Any]] | None
     return count
 
 
-def stages_of(pipeline: Any) -> list[Any]:
+def stages_of(pipeline: Any, variables: Variables | None = None) -> list[Any]:
     """A pipeline as the library takes it.
+
+    Args:
+        pipeline: The pipeline.
+        variables: Those of `let`, if there are any.
 
     Raises:
         OperationFailure: It is not valid, or not supported.
     """
     check_pipeline(pipeline)
-    stages: list[Any] = for_pipeline(pipeline)
+    stages: list[Any] = for_pipeline(in_pipeline(pipeline, variables) if variables else pipeline)
     return stages
 
 
@@ -237,7 +249,33 @@ def _hinted_pipeline(collection: Any, stages: list[Any], hint: Any) -> list[Any]
 def run_pipeline(collection: Any, stages: list[Any]) -> list[Any]:
     """The documents that a pipeline gives."""
     with server_errors(collection):
-        return list(collection.aggregate(stages))
+        if stages and "$documents" in stages[0]:
+            found = _from_documents(collection.database, stages)
+        else:
+            found = list(collection.aggregate(stages))
+    if stages and "$facet" in stages[-1]:
+        return [{name: with_id_first(inner) for name, inner in found[0].items()}]
+    return with_id_first(found)
+
+
+def _from_documents(database: Any, stages: list[Any]) -> list[Any]:
+    """What comes of documents that are in the pipeline itself."""
+    library = library_of(database.client)
+    assert library is not None
+    documents: list[Any] = []
+    for document in stages[0]["$documents"]:
+        documents += library.run_stages([{}], database, [{"$replaceWith": document}])
+    return library.run_stages(documents, database, stages[1:])
+
+
+def with_id_first(documents: list[Any]) -> list[Any]:
+    """Documents whose `_id` comes first, as a server's do; the library puts it last at times."""
+    return [
+        {"_id": document["_id"], **document}
+        if "_id" in document and next(iter(document)) != "_id"
+        else document
+        for document in documents
+    ]
 
 
 def _count(collection: Any, filter: Any, command: Mapping[str, Any]) -> int:

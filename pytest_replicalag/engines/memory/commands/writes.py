@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from bson import Int64, ObjectId, encode
@@ -15,12 +16,18 @@ from pytest_replicalag.engines.memory.commands.reads import (
     run_pipeline,
     sort_of,
     stages_of,
+    with_id_first,
 )
 from pytest_replicalag.engines.memory.commands.types import NUMBER, is_deeper, type_name
 from pytest_replicalag.engines.memory.commands.updates import (
     apply_update,
     check_update,
     ensure_created,
+)
+from pytest_replicalag.engines.memory.commands.variables import (
+    Variables,
+    in_pipeline,
+    variables_of,
 )
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
@@ -30,7 +37,25 @@ _MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _MAX_LEVELS: Final = 181
 """Of nesting in a stored document, the document itself counted."""
 
-_Statement = Callable[[Any, Mapping[str, Any], int, dict[str, Any], bool], None]
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What the statements of a command have in common.
+
+    Attributes:
+        collection: The library's collection.
+        reply: What the command replies so far.
+        validates: Whether the collection's validator has a say.
+        variables: Those of `let`.
+    """
+
+    collection: Any
+    reply: dict[str, Any]
+    validates: bool
+    variables: Variables
+
+
+_Statement = Callable[[_Batch, Mapping[str, Any], int], None]
 
 
 class Statement(NamedTuple):
@@ -63,23 +88,21 @@ def write(
     Raises:
         OperationFailure: The command as a whole failed.
     """
-    collection = collection_of(client, command["$db"], command[name])
+    target = command[name] if isinstance(command[name], str) else "$cmd.aggregate"
+    collection = collection_of(client, command["$db"], target)
     if name in ("findAndModify", "findandmodify"):
         return _find_and_modify(collection, command)
     if name == "aggregate":
-        stages = stages_of(command["pipeline"])
-        check_hint(collection, command.get("hint"))
-        ensure_created(collection.database[_target_of(command)])
-        run_pipeline(collection, stages)
+        _write_out(collection, command)
         return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": collection.full_name}}
     if name == "delete":
         _check_limits(command["deletes"])
     statements, apply = _STATEMENTS[name]
     reply: dict[str, Any] = {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
-    validates = _validates(collection, command)
+    batch = _Batch(collection, reply, _validates(collection, command), variables_of(command))
 
     def apply_one(statement: Any, index: int) -> None:
-        apply(collection, statement, index, reply, validates)
+        apply(batch, statement, index)
 
     def apply_and_tell(statement: Any, index: int) -> None:
         assert done is not None
@@ -104,12 +127,32 @@ def collection_of(client: Any, database: str, name: str) -> Any:
     return client.get_database(database).collection(name, client._codec_options)
 
 
-def _target_of(command: Mapping[str, Any]) -> str:
+def _write_out(collection: Any, command: Mapping[str, Any]) -> None:
+    """Run a pipeline whose last stage writes what it finds."""
+    stages = stages_of(command["pipeline"], variables_of(command))
+    check_hint(collection, command.get("hint"))
+    target = collection.database[_target_of(stages[-1], command["$db"])]
+    if "$out" not in stages[-1]:
+        ensure_created(target)
+        run_pipeline(collection, stages)
+        return
+    indexes = dict(target._store.indexes)
+    if any(index.get("unique") for index in indexes.values()):
+        raise not_supported("$out into a collection with a unique index")
+    run_pipeline(collection, [*stages[:-1], {"$out": target.name}])
+    ensure_created(target)
+    for name, index in indexes.items():
+        if name not in target._store.indexes:  # the library drops them with the documents
+            target._store.create_index(name, index)
+
+
+def _target_of(stage: Mapping[str, Any], database: str) -> str:
     """The collection that a pipeline writes to."""
-    stage: Any = command["pipeline"][-1]
     target = stage["$out"] if "$out" in stage else stage["$merge"]
-    if isinstance(target, Mapping):
-        target = target.get("coll") or target.get("into")
+    if isinstance(target, Mapping) and "into" in target:
+        target = target["into"]
+    if isinstance(target, Mapping) and target.get("db", database) == database:
+        target = target.get("coll")
     if not isinstance(target, str):
         raise not_supported("writing a pipeline's result to another database")
     return target
@@ -163,7 +206,8 @@ def _write_error(index: int, error: OperationFailure) -> dict[str, Any]:
 # -- insert --------------------------------------------------------------------------------------
 
 
-def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any], validates: bool) -> None:
+def _insert(batch: _Batch, document: Any, _: int) -> None:
+    collection = batch.collection
     size = len(encode(document))
     document = _with_id_first(document)
     if size > _MAX_DOCUMENT_BYTES:
@@ -179,8 +223,8 @@ def _insert(collection: Any, document: Any, _: int, reply: dict[str, Any], valid
     _check_names(document)
     ensure_created(collection)
     with server_errors(collection):
-        collection._insert(document, **({} if validates else {"validate": False}))
-    reply["n"] += 1
+        collection._insert(document, **({} if batch.validates else {"validate": False}))
+    batch.reply["n"] += 1
 
 
 def _with_id_first(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,16 +256,13 @@ def _check_names(document: Mapping[str, Any]) -> None:
 # -- update --------------------------------------------------------------------------------------
 
 
-def _update(
-    collection: Any,
-    statement: Mapping[str, Any],
-    index: int,
-    reply: dict[str, Any],
-    validates: bool,
-) -> None:
+def _update(batch: _Batch, statement: Mapping[str, Any], index: int) -> None:
+    collection, reply = batch.collection, batch.reply
     update, multi = statement["u"], bool(statement.get("multi"))
     check_update(update, multi=multi)
-    filter = filter_of(statement, "q")
+    if isinstance(update, list):
+        update = in_pipeline(update, batch.variables)
+    filter = filter_of(statement, "q", batch.variables)
     check_hint(collection, statement.get("hint"))
     result = apply_update(
         collection,
@@ -230,7 +271,7 @@ def _update(
         upsert=bool(statement.get("upsert")),
         multi=multi,
         array_filters=statement.get("arrayFilters"),
-        validates=validates,
+        validates=batch.validates,
     )
     reply["n"] += result["n"]
     reply["nModified"] += result["nModified"]
@@ -241,14 +282,13 @@ def _update(
 # -- delete --------------------------------------------------------------------------------------
 
 
-def _delete(
-    collection: Any, statement: Mapping[str, Any], _: int, reply: dict[str, Any], __: bool
-) -> None:
-    filter = filter_of(statement, "q")
+def _delete(batch: _Batch, statement: Mapping[str, Any], _: int) -> None:
+    collection = batch.collection
+    filter = filter_of(statement, "q", batch.variables)
     check_hint(collection, statement.get("hint"))
     with server_errors(collection):
         result = collection._delete(filter, multi=statement["limit"] != 1)
-    reply["n"] += result["n"]
+    batch.reply["n"] += result["n"]
 
 
 def _check_limits(statements: list[dict[str, Any]]) -> None:
@@ -294,7 +334,10 @@ def _find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, A
         )
     if not remove:
         check_update(update, multi=False)
-    query = filter_of(command, "query")
+    variables = variables_of(command)
+    if isinstance(update, list):
+        command = {**command, "update": in_pipeline(update, variables)}
+    query = filter_of(command, "query", variables)
     check_hint(collection, command.get("hint"))
     projection = command.get("fields") or None
     found = _first(collection, query, command.get("sort"))
@@ -306,7 +349,7 @@ def _find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, A
 def _first(collection: Any, query: Any, sort: Any, projection: Any = None) -> Any:
     with server_errors(collection):
         cursor = collection.find(query, projection, sort=sort_of(sort), limit=1)
-        return next(iter(cursor), None)
+        return next(iter(with_id_first(list(cursor))), None)
 
 
 def _find_and_remove(collection: Any, found: Any, projection: Any) -> dict[str, Any]:

@@ -28,11 +28,12 @@ def run() -> Run:
     def run(name: str, target: Any, **fields: Any) -> Any:
         command = {name: target, "$db": "shop", **fields}
         commands.check_fields(name, command)
-        if name in ("find", "aggregate", "count", "distinct"):
+        is_read = name in ("find", "aggregate", "count", "distinct")
+        if is_read and "$out" not in str(fields.get("pipeline")):
             read = commands.read(name, command, library)
-            found = read.run(engine.live("shop", target, client.codec_options))
+            found = read.run(engine.live("shop", str(target), client.codec_options))
             return read.window(found) if name == "find" else found
-        if name in ("insert", "update", "delete", "findAndModify"):
+        if is_read or name in ("insert", "update", "delete", "findAndModify"):
             return commands.write(name, command, engine.live_client)
         return commands.catalog(name, command, engine.live_client)
 

@@ -109,7 +109,7 @@ def test_filters_that_are_refused(run: Any, refused: Any, filter: Any, code: int
         ({"$project": {"x": {"$nosuch": 1}}}, 168),
         ({"$set": {"x": {"$setField": {"field": "a", "input": "$$ROOT", "value": 1}}}}, 115),
         ({"$set": {"x": {"$function": {"body": "1", "args": [], "lang": "js"}}}}, 115),
-        ({"$documents": [{}]}, 115),
+        ({"$documents": [{}]}, 73),
     ],
 )
 def test_pipelines_that_are_refused(run: Any, refused: Any, stage: Any, code: int) -> None:
@@ -136,3 +136,74 @@ def test_types_by_name_and_by_number(run: Any) -> None:
     assert found("int") == found(16) == [2]
     assert found("long") == found(18) == [3]
     assert found("number") == [2, 3, 6]
+
+
+def test_documents_of_a_pipeline(run: Any) -> None:
+    stages = [{"$documents": [{"a": {"$add": [1, 2]}}, {"a": 4}]}, {"$match": {"a": {"$lt": 4}}}]
+    assert run("aggregate", 1, pipeline=stages, cursor={}) == [{"a": 3}]
+
+
+def test_the_id_comes_first(run: Any) -> None:
+    run("insert", "c", documents=[{"_id": n, "x": 1, "y": n} for n in (1, 2)])
+    group = {"$group": {"n": {"$sum": "$y"}, "_id": "$x"}}
+    found = [
+        *run("aggregate", "c", pipeline=[group], cursor={}),
+        *run("aggregate", "c", pipeline=[{"$facet": {"f": [group]}}], cursor={})[0]["f"],
+        *run("aggregate", "c", pipeline=[{"$project": {"x": 1}}], cursor={}),
+        *run("find", "c", projection={"x": 1}),
+        run("findAndModify", "c", query={}, remove=True, fields={"x": 1})["value"],
+    ]
+    assert [next(iter(document)) for document in found] == ["_id"] * 7
+
+
+class TestLet:
+    """`let`: variables of a command."""
+
+    def test_in_each_command(self, run: Any) -> None:
+        run("insert", "c", documents=[{"_id": n, "x": n} for n in (1, 2, 3, 4)])
+        let = {"v": 2, "d": {"e": 3}, "w": {"$literal": "$x"}}
+        two, three = {"$expr": {"$eq": ["$x", "$$v"]}}, {"$expr": {"$eq": ["$x", "$$d.e"]}}
+        assert run("find", "c", filter={"$or": [two]}, let=let) == [{"_id": 2, "x": 2}]
+        pipeline = [{"$match": three}, {"$set": {"y": "$$v", "z": "$$w"}}]
+        found = run("aggregate", "c", pipeline=pipeline, cursor={}, let=let)
+        assert found == [{"_id": 3, "x": 3, "y": 2, "z": "$x"}]
+        run("update", "c", updates=[{"q": two, "u": [{"$set": {"x": "$$d"}}]}], let=let)
+        run("delete", "c", deletes=[{"q": three, "limit": 0}], let=let)
+        run("findAndModify", "c", query={"x": 1}, update=[{"$set": {"x": "$$v"}}], let=let)
+        assert run("find", "c") == [
+            {"_id": 1, "x": 2},
+            {"_id": 2, "x": {"e": 3}},
+            {"_id": 4, "x": 4},
+        ]
+
+    @pytest.mark.parametrize(
+        ("let", "code"),
+        [
+            ({"v": "$x"}, 4890500),
+            ({"V": 1}, 9),
+            ({"v": {"$add": [1, 2]}}, 115),
+            ({"v": "$$NOW"}, 115),
+        ],
+    )
+    def test_refused(self, run: Any, refused: Any, let: Any, code: int) -> None:
+        with refused(code):
+            run("find", "c", let=let)
+
+    def test_a_variable_of_the_same_name(self, run: Any, refused: Any) -> None:
+        inner = {"$let": {"vars": {"v": 1}, "in": "$$v"}}
+        with refused(115):
+            run("find", "c", filter={"$expr": inner}, let={"v": 2})
+
+
+def test_out_keeps_indexes(run: Any, refused: Any) -> None:
+    run("insert", "c", documents=[{"_id": 1}])
+    run("insert", "d", documents=[{"_id": 2}])
+    run("createIndexes", "d", indexes=[{"key": {"x": 1}, "name": "x_1"}])
+    run("aggregate", "c", pipeline=[{"$out": "d"}], cursor={})
+    assert run("find", "d") == [{"_id": 1}]
+    assert [index["name"] for index in run("listIndexes", "d")] == ["_id_", "x_1"]
+    run("createIndexes", "d", indexes=[{"key": {"y": 1}, "name": "y_1", "unique": True}])
+    with refused(115):
+        run("aggregate", "c", pipeline=[{"$out": "d"}], cursor={})
+    with refused(115):
+        run("aggregate", "c", pipeline=[{"$out": {"db": "other", "coll": "d"}}], cursor={})

@@ -1,0 +1,82 @@
+"""Answers to what drivers ask besides reads and writes; each was seen on a real set."""
+
+from __future__ import annotations
+
+import pymongo
+import pytest
+from bson import Int64
+from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from pytest_replicalag.endpoints import Endpoints
+
+
+@pytest.fixture(scope="module")
+def endpoints():
+    endpoints = Endpoints()
+    yield endpoints
+    endpoints.stop()
+
+
+@pytest.fixture
+def client(endpoints):
+    with pymongo.MongoClient(endpoints.uri) as client:
+        client.drop_database("shop")
+        yield client
+
+
+@pytest.mark.parametrize(("command", "code"), [("explain", 115), ("nosuch", 59)])
+def test_commands_that_there_are_not(client, command, code):
+    with pytest.raises(OperationFailure, match=command) as failure:
+        client.shop.command(command, {"find": "c"})
+    assert failure.value.code == code
+
+
+def test_there_are_no_users(client):
+    assert client.shop.command("usersInfo", 1)["users"] == []
+    assert client.shop.command("rolesInfo", 1)["roles"] == []
+
+
+def test_a_cursor_of_names_in_batches(client):
+    names = [f"c{number}" for number in range(5)]
+    for name in names:
+        client.shop.create_collection(name)
+    reply = client.shop.command({"listCollections": 1, "cursor": {"batchSize": 2}})["cursor"]
+    assert reply["ns"] == "shop.$cmd.listCollections"
+    found, number = reply["firstBatch"], reply["id"]
+    while number:
+        more = {"getMore": Int64(number), "collection": "$cmd.listCollections", "batchSize": 2}
+        reply = client.shop.command(more)["cursor"]
+        found, number = found + reply["nextBatch"], reply["id"]
+    assert sorted(document["name"] for document in found) == names
+
+
+def test_sessions_of_the_server(client):
+    with client.start_session() as session:
+        client.shop.command("ping", session=session)
+        stages = [{"$listLocalSessions": {}}, {"$project": {"_id": "$_id.id"}}]
+        found = client.admin.aggregate(stages, session=session)
+        assert session.session_id["id"] in [document["_id"] for document in found]
+
+
+@pytest.mark.parametrize(
+    ("find", "is_open"),
+    [
+        ({}, True),
+        ({"limit": 3}, False),
+        ({"sort": {"x": 1}}, False),
+        ({"filter": {"_id": 1}, "batchSize": 1}, False),
+        ({"batchSize": 4}, False),
+    ],
+)
+def test_a_scan_sees_its_end_when_it_is_asked_for_more(client, find, is_open):
+    client.shop.c.insert_many([{"_id": number} for number in range(3)])
+    reply = client.shop.command({"find": "c", "batchSize": 3, **find})
+    assert bool(reply["cursor"]["id"]) is is_open
+
+
+def test_a_pipeline_that_writes_is_not_linearizable(client):
+    collection = client.shop.get_collection("c", read_concern=ReadConcern("linearizable"))
+    with pytest.raises(OperationFailure, match=r"\$out cannot be used") as failure:
+        collection.aggregate([{"$out": "d"}])
+    assert failure.value.code == 72
