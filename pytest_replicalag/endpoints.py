@@ -47,7 +47,7 @@ class Endpoints:
         """
         if self._server is None or self._front is None:
             self._server, self._front = self._start()
-        self._callers.follow_motor()
+        self.follow_drivers()
         size = len(governor.current.replica_set.members)
         ports = self._server.listen(size)
         with governor.lock:
@@ -55,6 +55,10 @@ class Endpoints:
             known.extend(ports[len(known) :])
         hosts = ",".join(f"{HOST}:{port}" for port in ports)
         return f"mongodb://{hosts}/?replicaSet={SET_NAME}{_read_preference()}"
+
+    def follow_drivers(self) -> None:
+        """Find the lines of code also behind drivers that have been imported meanwhile."""
+        self._callers.follow_motor()
 
     def _start(self) -> tuple[Server, WireFront]:
         with governor.lock:

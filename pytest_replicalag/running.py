@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -55,6 +56,9 @@ class TestRun:
             yield
             return
         simulation = self._simulation
+        endpoints = sys.modules.get("pytest_replicalag.endpoints")
+        if endpoints is not None:  # fixtures may have imported a driver after they had started
+            endpoints.endpoints.follow_drivers()
         self.is_calling = True
         try:
             with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):

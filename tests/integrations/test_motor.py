@@ -109,3 +109,40 @@ def test_a_stale_read_is_reported_with_the_applications_lines(
     [missed] = found.missed
     assert missed.startswith('insert_one({"_id": 7, "status": "placed"}), ')
     assert found.missed_at == (f"{application.site('write')} in place_order",)
+
+
+def test_lines_are_found_where_a_fixture_imports_it_after_the_endpoints_have_started(application):
+    application.file(
+        "test_it.py",
+        """
+        import asyncio
+        import sys
+
+        import pytest
+
+
+        @pytest.fixture
+        def open_client(replica_lag_uri):
+            assert "motor.frameworks.asyncio" not in sys.modules
+            from motor.motor_asyncio import AsyncIOMotorClient
+
+            return lambda: AsyncIOMotorClient(replica_lag_uri, readPreference="secondary")
+
+
+        async def place_and_find(client):
+            await client.shop.orders.insert_one({"_id": 7})
+            await client.shop.orders.find_one()
+            client.close()
+
+
+        @pytest.mark.replica_lag("200ms")
+        def test_it(open_client, replica_lag):
+            async def story():
+                await place_and_find(open_client())
+
+            asyncio.run(story())
+            [stale] = replica_lag.stale_reads
+            assert stale.call_site.function == "place_and_find"
+        """,
+    )
+    application.run().assert_outcomes(passed=1)

@@ -92,6 +92,7 @@ class Callers(monitoring.CommandListener):
                 self._direct[connection] = is_direct
         found = caller()
         if not is_project(found[0].co_filename):
+            self.follow_motor()  # if it was imported only now, what comes next has its lines
             found = CALLER.get() or found
         call = Call(
             caller=found,
