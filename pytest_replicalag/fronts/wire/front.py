@@ -113,7 +113,7 @@ class WireFront:
     def _request(self, connection: Connection, message: Message) -> Request:
         command = command_of(message)
         name = next(iter(command))
-        database = command.get("$db")
+        database: Any = command.get("$db")
         if message.op_code == OP_QUERY:
             database = message.namespace.partition(".")[0]
             if name not in _HELLOS:
@@ -124,7 +124,7 @@ class WireFront:
                     "upgrade. For more details see "
                     "https://dochub.mongodb.org/core/legacy-opcode-removal",
                 )
-        elif not isinstance(database, str):
+        elif type_name(database) != "string":
             raise _no_database(command)
         else:
             check_database(database)

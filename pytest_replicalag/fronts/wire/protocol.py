@@ -129,7 +129,8 @@ class MessageBuffer:
         """The messages that `data` completes.
 
         Raises:
-            ProtocolError: A message says that it is shorter than its header, or too long.
+            ProtocolError: A message says that it is shorter than its header, too long, or of a
+                kind that there is not.
         """
         held = self._bytes
         if not held and len(data) >= _HEADER.size and _length(data) == len(data):
@@ -139,6 +140,9 @@ class MessageBuffer:
         while len(held) >= _INT32.size:
             length = _length(held)
             if len(held) < length:
+                # Bytes of another protocol, such as TLS, would have us wait for what never comes.
+                if len(held) >= _HEADER.size:
+                    _check_op_code(_HEADER.unpack_from(held)[-1])
                 return
             message = bytes(held[:length])
             del held[:length]
@@ -165,12 +169,14 @@ def parse(data: bytes) -> Message:
         return _parse_msg(data, request_id)
     if op_code == OP_QUERY:
         return _parse_query(data, request_id)
-    if op_code == OP_GET_MORE:
-        _cstring(data, _HEADER.size + _INT32.size, len(data) - _GET_MORE.size)
-        return Message(
-            op_code=OP_QUERY, request_id=request_id, body=b"", error=_legacy("OP_GET_MORE")
-        )
-    raise ProtocolError(f"opcode {op_code}; there are OP_MSG (2013) and OP_QUERY (2004)")
+    _check_op_code(op_code)
+    _cstring(data, _HEADER.size + _INT32.size, len(data) - _GET_MORE.size)
+    return Message(op_code=OP_QUERY, request_id=request_id, body=b"", error=_legacy("OP_GET_MORE"))
+
+
+def _check_op_code(op_code: int) -> None:
+    if op_code not in (OP_MSG, OP_QUERY, OP_GET_MORE):
+        raise ProtocolError(f"opcode {op_code}; there are OP_MSG (2013) and OP_QUERY (2004)")
 
 
 def _parse_msg(data: bytes, request_id: int) -> Message:

@@ -171,7 +171,7 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
         ignored=("hint", "allowDiskUse", "bypassDocumentValidation"),
         refused=("collation", "explain"),
         types={"pipeline": _ARRAY, "cursor": _DOCUMENT},
-        parts={"cursor": _CURSOR},
+        parts={"pipeline": None, "cursor": _CURSOR},
     ),
     "count": CommandFields(
         supported=("query", "skip", "limit"),
@@ -281,6 +281,7 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
 }
 
 _LARGEST_BATCH: Final = 100_000
+_BATCHES: Final = (".documents", ".updates", ".deletes")
 
 
 def check_fields(name: str, command: dict[str, Any]) -> None:
@@ -376,7 +377,8 @@ def _check_parts(path: str, value: Any, known: CommandFields | None) -> None:
         if known is not None:
             _check(path, value, known)
         return
-    if not 1 <= len(value) <= _LARGEST_BATCH and not path.startswith("createIndexes"):
+    is_batch = path.endswith(_BATCHES)
+    if is_batch and not 1 <= len(value) <= _LARGEST_BATCH:
         raise operation_failure(
             16,
             "InvalidLength",
@@ -385,6 +387,9 @@ def _check_parts(path: str, value: Any, known: CommandFields | None) -> None:
         )
     for number, part in enumerate(value):
         if not isinstance(part, dict):
+            if path.endswith(".pipeline"):
+                message = "Each element of the 'pipeline' array must be an object"
+                raise operation_failure(14, "TypeMismatch", message)
             raise wrong_type(f"{path}.{number}", part, _DOCUMENT)
         if known is not None:
             _check(path, part, known)

@@ -59,17 +59,18 @@ def check_names(name: str, command: Mapping[str, Any]) -> None:
     value = command[name]
     if name in _ON_DATABASES:
         return
-    if name == "aggregate" and not isinstance(value, str):
+    is_text = type_name(value) == "string"
+    if name == "aggregate" and not is_text:
         _check_collectionless(value, command.get("pipeline"))
         return
     if name == "aggregate":
         _check_not_collectionless(command.get("pipeline"))
-    if not isinstance(value, str):
+    if not is_text:
         message = f"collection name has invalid type {type_name(value)}"
         raise _invalid(message) if name in _OTHERWISE_WRONG else _bad_value(message)
     if name in _ON_NAMESPACES:
         _check_namespace(value, f"Invalid namespace specified '{value}'")
-        if isinstance(command.get("to"), str):
+        if type_name(command.get("to")) == "string":
             _check_namespace(command["to"], f"Invalid target namespace: {command['to']}")
         return
     _check_collection(command["$db"], value)
@@ -92,7 +93,8 @@ def _check_collectionless(value: Any, pipeline: Any) -> None:
 
 
 def _check_not_collectionless(pipeline: Any) -> None:
-    if isinstance(pipeline, list) and pipeline and "$documents" in pipeline[0]:
+    stage = pipeline[0] if isinstance(pipeline, list) and pipeline else None
+    if isinstance(stage, dict) and "$documents" in stage:
         raise _invalid("'$documents' can only be run with {aggregate: 1}")
 
 

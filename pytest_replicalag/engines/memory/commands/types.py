@@ -10,6 +10,7 @@ from bson import (
     Binary,
     Code,
     DatetimeMS,
+    DBRef,
     Decimal128,
     Int64,
     MaxKey,
@@ -49,6 +50,8 @@ _NAMES: Final[Mapping[type, str]] = {
     Code: "javascript",
     MinKey: "minKey",
     MaxKey: "maxKey",
+    # A document for a server; no field of a command is one that may be a reference.
+    DBRef: "DBRef",
 }
 
 _SMALLEST_LEVEL: Final = 7
