@@ -23,6 +23,7 @@ __all__ = [
     "snapshot_outdated",
     "snapshot_unavailable",
     "stage_refused",
+    "stream_refused",
     "write_conflict",
 ]
 
@@ -118,6 +119,14 @@ def command_refused(command: str) -> OperationFailure:
         link = "http://dochub.mongodb.org/core/transaction-count"
         advice = f" Please see {link} for a recommended alternative."
     return refused(f"Cannot run '{command}' in a multi-document transaction.{advice}")
+
+
+def stream_refused() -> OperationFailure:
+    """Error 263: a change stream."""
+    return refused(
+        "Operation not permitted in transaction :: caused by :: Aggregation stage $changeStream "
+        "cannot run within a multi-document transaction."
+    )
 
 
 def stage_refused(stage: str) -> OperationFailure:

@@ -23,6 +23,7 @@ from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, ServerCu
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.replicaset import transaction_errors
 from pytest_replicalag.replicaset.member import Member
 
 __all__ = ["ChangeStreams", "StreamSource", "opens_stream"]
@@ -86,6 +87,8 @@ class ChangeStreams:
 
     def open(self, request: Request) -> Reply:
         """Answer the `aggregate` that opens a stream."""
+        if request.in_transaction:
+            raise transaction_errors.stream_refused()
         running = request.running
         running.replica_set.clock.round_trip()
         member = self._reads.serving(request, self._reads.preference(request))
@@ -104,13 +107,10 @@ class ChangeStreams:
             self._up_to(running, member), FIRST_BATCH if size is None else size
         )
         request.position = running.replica_set.applied(member)
-        session = request.session
         namespace = f"{request.database}.{request.collection or '$cmd.aggregate'}"
-        cursor = self._cursors.open(
-            namespace, source, None if session is None else bytes(session.lsid["id"]), None
-        )
-        reply = {"firstBatch": batch, "id": Int64(cursor.number), "ns": namespace}
-        return {"cursor": {**reply, "postBatchResumeToken": stream.resume_token}}
+        cursor = self._cursors.open(request, namespace, source)
+        reply = {"firstBatch": batch, "postBatchResumeToken": stream.resume_token}
+        return {"cursor": {**reply, "id": Int64(cursor.number), "ns": namespace}}
 
     async def get_more(self, request: Request, cursor: ServerCursor) -> Reply:
         """The next events, once there are any, or the time is over.
@@ -156,9 +156,9 @@ class ChangeStreams:
             number = 0
         return {
             "nextBatch": batch,
+            "postBatchResumeToken": source.stream.resume_token,
             "id": Int64(number),
             "ns": cursor.namespace,
-            "postBatchResumeToken": source.stream.resume_token,
         }
 
     def _up_to(self, running: Running, member: Member) -> int:

@@ -28,7 +28,12 @@ from pytest_replicalag.fronts.wire.handshake import Handshake
 from pytest_replicalag.fronts.wire.protocol import RequestedCloseError
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES, Sessions
+from pytest_replicalag.fronts.wire.sessions import (
+    TIMEOUT_MINUTES,
+    ServerSession,
+    Sessions,
+    session_ids,
+)
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.status import Status
 from pytest_replicalag.fronts.wire.transactions import Transactions
@@ -171,11 +176,19 @@ class Commands:
     def _session_commands(self) -> dict[str, Command]:
         return {
             "startSession": Command(run=self._start_session, summary="Start a logical session."),
-            "endSessions": Command(run=self._end_sessions, summary="End logical sessions."),
-            "killSessions": Command(run=self._end_sessions, summary="End logical sessions."),
-            "killAllSessions": Command(run=self._kill_all, summary="End all logical sessions."),
+            "endSessions": Command(
+                run=self._end_sessions,
+                summary="Let the snapshots of sessions go; what is under way goes on.",
+            ),
+            "killSessions": Command(
+                run=self._kill_sessions,
+                summary="Abort the transactions of sessions and close their cursors.",
+            ),
+            "killAllSessions": Command(
+                run=self._kill_all, summary="Abort all transactions and close all cursors."
+            ),
             "killAllSessionsByPattern": Command(
-                run=self._kill_all, summary="End all logical sessions, whatever the pattern."
+                run=self._kill_all, summary="Abort all transactions and close all cursors, whatever the pattern."
             ),
             "refreshSessions": Command(
                 run=self._handshake.ping, summary="Nothing: sessions do not expire here."
@@ -291,12 +304,19 @@ class Commands:
         return fault.changed(reply) if isinstance(reply, Mapping) else _changed(reply, fault)
 
     def _run(self, request: Request, command: Command) -> Reply | Awaitable[Reply]:
-        if command.has_fields:
-            data.check_fields(request.name, request.command)
         if "lsid" in request.command and request.name not in _WITHOUT_SESSION:
             self._enter_session(request)
         if request.in_transaction:
-            return self._transactions.run(request, command.run, allowed=command.in_transaction)
+            return self._transactions.run(
+                request,
+                lambda request: self._run_checked(request, command),
+                allowed=command.in_transaction,
+            )
+        return self._run_checked(request, command)
+
+    def _run_checked(self, request: Request, command: Command) -> Reply | Awaitable[Reply]:
+        if command.has_fields:
+            data.check_fields(request.name, request.command)
         return command.run(request)
 
     def _enter_session(self, request: Request) -> None:
@@ -347,23 +367,27 @@ class Commands:
         return {"id": lsid, "timeoutMinutes": TIMEOUT_MINUTES}
 
     def _end_sessions(self, request: Request) -> Reply:
-        lsids = request.command[request.name]
-        path = f"{request.name}.{request.name}"
-        if not isinstance(lsids, list):
-            raise wrong_type(path, lsids, ("array",))
-        for number, lsid in enumerate(lsids):
-            if not isinstance(lsid, dict):
-                raise wrong_type(f"{path}.{number}", lsid, ("object",))
-            if not isinstance(lsid.get("id"), bytes):
-                raise wrong_type(f"{path}.id", lsid.get("id"), ("binData",))
-            self._cursors.close_session(bytes(lsid["id"]))
-        self._sessions.end(request.running, lsids)
+        """A server only forgets ended sessions some day; what they have open stays open."""
+        for session in self._sessions.known(session_ids(request)):
+            session.let_go(request.running)
+        return {}
+
+    def _kill_sessions(self, request: Request) -> Reply:
+        """Abort what sessions have under way; all of them if none is named."""
+        lsids = session_ids(request)
+        for session in self._sessions.known(lsids) if lsids else self._sessions.all:
+            self._kill(request, session)
         return {}
 
     def _kill_all(self, request: Request) -> Reply:
-        self._sessions.end(request.running, self._sessions.all)
-        self._cursors.close_all()
+        for session in self._sessions.all:
+            self._kill(request, session)
         return {}
+
+    def _kill(self, request: Request, session: ServerSession) -> None:
+        session.abort()
+        session.let_go(request.running)
+        self._cursors.close_session(session)
 
     def ended(self, connection: Connection) -> None:
         """A connection is gone; with the last one goes whatever clients have left open."""

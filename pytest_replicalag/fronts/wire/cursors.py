@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 from bson import Int64, encode
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.fronts.wire.sessions import ServerSession
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["FIRST_BATCH", "Cursors", "Documents", "ServerCursor", "Source", "not_found"]
@@ -87,7 +89,8 @@ class ServerCursor:
         number: Its id.
         namespace: Database and collection.
         source: Where its documents come from.
-        session: The id of the logical session that opened it; None without one.
+        endpoint: The number of the member that it was opened on; another one does not know it.
+        session: The logical session that opened it; None without one.
         transaction: The number of the transaction that opened it; None outside of one.
         used_s: When it was used last.
     """
@@ -95,8 +98,9 @@ class ServerCursor:
     number: int
     namespace: str
     source: Source
-    session: bytes | None = None
-    transaction: int | None = None
+    endpoint: int
+    session: ServerSession | None
+    transaction: int | None
     used_s: float = field(default_factory=time.monotonic)
 
 
@@ -110,10 +114,8 @@ class Cursors:
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def open(
-        self, namespace: str, source: Source, session: bytes | None, transaction: int | None
-    ) -> ServerCursor:
-        """A new cursor."""
+    def open(self, request: Request, namespace: str, source: Source) -> ServerCursor:
+        """A new cursor of the session and the transaction of a command."""
         self._forget_idle()
         number = 0
         while not number or number in self._cursors:
@@ -122,8 +124,9 @@ class Cursors:
             number=number,
             namespace=namespace,
             source=source,
-            session=session,
-            transaction=transaction,
+            endpoint=request.connection.endpoint,
+            session=request.session,
+            transaction=request.command["txnNumber"] if request.in_transaction else None,
         )
         self._cursors[number] = cursor
         return cursor
@@ -134,14 +137,14 @@ class Cursors:
         for cursor in idle:
             del self._cursors[cursor.number]
 
-    def get(self, number: int) -> ServerCursor:
-        """The cursor with that id.
+    def get(self, request: Request, number: int) -> ServerCursor:
+        """The cursor with that id on the member that is asked.
 
         Raises:
             OperationFailure: Error 43: there is none.
         """
         cursor = self._cursors.get(number)
-        if cursor is None:
+        if cursor is None or cursor.endpoint != request.connection.endpoint:
             raise not_found(number)
         cursor.used_s = time.monotonic()
         return cursor
@@ -150,17 +153,17 @@ class Cursors:
         """Forget a cursor; returns whether there was one."""
         return self._cursors.pop(number, None) is not None
 
-    def close_session(self, session: bytes) -> None:
+    def close_session(self, session: ServerSession) -> None:
         """Forget the cursors of a session."""
-        self._close([cursor for cursor in self._cursors.values() if cursor.session == session])
+        self._close([cursor for cursor in self._cursors.values() if cursor.session is session])
 
-    def close_transaction(self, session: bytes) -> None:
+    def close_transaction(self, session: ServerSession) -> None:
         """Forget the cursors of a session's transaction, which is over."""
         self._close(
             [
                 cursor
                 for cursor in self._cursors.values()
-                if cursor.session == session and cursor.transaction is not None
+                if cursor.session is session and cursor.transaction is not None
             ]
         )
 

@@ -51,7 +51,9 @@ class GetMore:
         if request.command.get("collection") is None:
             raise _missing("getMore.collection")
         collection = _checked("getMore.collection", request.command["collection"], ("string",))
-        cursor = self._cursors.get(number)
+        if not collection:
+            raise operation_failure(73, "InvalidNamespace", "Collection names cannot be empty")
+        cursor = self._cursors.get(request, number)
         namespace = f"{request.database}.{collection}"
         if namespace != cursor.namespace:
             raise operation_failure(
@@ -60,15 +62,10 @@ class GetMore:
                 f"Requested getMore on namespace '{namespace}', but cursor belongs to a different "
                 f"namespace {cursor.namespace}",
             )
-        session = None if request.session is None else bytes(request.session.lsid["id"])
-        if cursor.session != session:
-            raise operation_failure(
-                50738 if session is None else 50737,
-                f"Location{50738 if session is None else 50737}",
-                f"Cannot run getMore on cursor {number}, which was "
-                f"{'created in' if cursor.session else 'not created in'} session "
-                f"{'' if cursor.session is None else cursor.session.hex()}",
-            )
+        _check_owner(request, cursor)
+        if "maxTimeMS" in request.command and not isinstance(cursor.source, StreamSource):
+            message = "cannot set maxTimeMS on getMore command for a non-awaitData cursor"
+            raise operation_failure(2, "BadValue", message)
         return cursor
 
     def kill_cursors(self, request: Request) -> Reply:
@@ -85,6 +82,34 @@ class GetMore:
             "cursorsAlive": [],
             "cursorsUnknown": [],
         }
+
+
+def _check_owner(request: Request, cursor: ServerCursor) -> None:
+    """Refuse a cursor that another session or another transaction has opened.
+
+    Raises:
+        OperationFailure: Error 50736 to 50741.
+    """
+    session, opener = request.session, cursor.session
+    if opener is None and session is not None:
+        raise _not_owner(50736, cursor, f"not created in a session, in session {session}")
+    if opener is not None and session is None:
+        raise _not_owner(50737, cursor, f"created in session {opener}, without an lsid")
+    if opener is not session:
+        raise _not_owner(50738, cursor, f"created in session {opener}, in session {session}")
+    number = request.command["txnNumber"] if request.in_transaction else None
+    if cursor.transaction is None and number is not None:
+        raise _not_owner(50739, cursor, f"not created in a transaction, in transaction {number}")
+    created = f"created in transaction {cursor.transaction}"
+    if cursor.transaction is not None and number is None:
+        raise _not_owner(50740, cursor, f"{created}, without a txnNumber")
+    if cursor.transaction != number:
+        raise _not_owner(50741, cursor, f"{created}, in transaction {number}")
+
+
+def _not_owner(code: int, cursor: ServerCursor, why: str) -> OperationFailure:
+    message = f"Cannot run getMore on cursor {cursor.number}, which was {why}"
+    return operation_failure(code, f"Location{code}", message)
 
 
 def _size(request: Request) -> int:

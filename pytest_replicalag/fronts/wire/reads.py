@@ -242,13 +242,7 @@ class Reads:
         batch = source.take(FIRST_BATCH if size is None else abs(size))
         number = 0
         if not is_single and not source.is_exhausted:
-            session = request.session
-            cursor = self._cursors.open(
-                request.cursor_namespace,
-                source,
-                None if session is None else bytes(session.lsid["id"]),
-                request.command["txnNumber"] if request.in_transaction else None,
-            )
+            cursor = self._cursors.open(request, request.cursor_namespace, source)
             number = cursor.number
         namespace = request.cursor_namespace
         return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": namespace}}

@@ -17,6 +17,7 @@ from bson import Binary
 from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.commands.types import wrong_type
 from pytest_replicalag.engines.memory.transactions import Transaction
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.request import Request
@@ -31,6 +32,7 @@ __all__ = [
     "ServerSession",
     "Sessions",
     "TransactionState",
+    "session_ids",
 ]
 
 TIMEOUT_MINUTES: Final = 30
@@ -80,6 +82,12 @@ class ServerSession:
     writes: list[Write] = field(default_factory=list)
     started_s: float = 0.0
 
+    def __str__(self) -> str:
+        """As servers show it: its id, and the digest of a user that is nobody."""
+        key = self.lsid["id"]
+        name = str(key.as_uuid()) if isinstance(key, Binary) and key.subtype == UUID_SUBTYPE else ""
+        return f"{name} - 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= -  - "
+
     # -- retryable writes ------------------------------------------------------------------------
 
     def applied_by(self, txn_number: int) -> Applied:
@@ -94,7 +102,7 @@ class ServerSession:
                 225,
                 "TransactionTooOld",
                 f"Retryable write with txnNumber {txn_number} is prohibited on session "
-                f"{_shown(self.lsid)} because a newer {newer} with txnNumber {self.txn_number} has "
+                f"{self} because a newer {newer} with txnNumber {self.txn_number} has "
                 "already started on this session.",
             )
         if txn_number == self.txn_number:
@@ -144,7 +152,7 @@ class ServerSession:
                 225,
                 "TransactionTooOld",
                 f"Cannot start transaction with {{ txnNumber: {number} }} on session "
-                f"{_shown(self.lsid)} because a newer transaction with txnNumberAndRetryCounter "
+                f"{self} because a newer transaction with txnNumberAndRetryCounter "
                 f"{{ txnNumber: {self.txn_number}, txnRetryCounter: 0 }} has already started on "
                 "this session.",
             )
@@ -216,6 +224,12 @@ class ServerSession:
         if position not in self.pins:
             self.pins[position] = running.replica_set.pin(position)
 
+    def let_go(self, running: Running) -> None:
+        """Let the data of its snapshots go; it needs them no more."""
+        for token in self.pins.values():
+            running.replica_set.unpin(token)
+        self.pins.clear()
+
 
 class Sessions:
     """The sessions that there are."""
@@ -250,15 +264,10 @@ class Sessions:
                 del self._sessions[key]
                 return
 
-    def end(self, running: Running, lsids: Any) -> None:
-        """End sessions; unknown ones are ignored."""
-        for lsid in lsids:
-            key = lsid.get("id") if isinstance(lsid, Mapping) else None
-            session = self._sessions.pop(bytes(key), None) if isinstance(key, bytes) else None
-            if session is not None:
-                session.abort()
-                for token in session.pins.values():
-                    running.replica_set.unpin(token)
+    def known(self, lsids: list[Mapping[str, Any]]) -> list[ServerSession]:
+        """Those sessions that there are."""
+        found = (self._sessions.get(bytes(lsid["id"])) for lsid in lsids)
+        return [session for session in found if session is not None]
 
     def abort_long_transactions(self) -> None:
         """Abort what has run for longer than a server allows."""
@@ -279,13 +288,24 @@ class Sessions:
             session.number = 0
 
     @property
-    def all(self) -> list[Mapping[str, Any]]:
-        """The ids of the sessions that there are."""
-        return [session.lsid for session in self._sessions.values()]
+    def all(self) -> list[ServerSession]:
+        """The sessions that there are."""
+        return list(self._sessions.values())
 
 
-def _shown(lsid: Mapping[str, Any]) -> str:
-    """A session as servers show it: its id, and the digest of a user that is nobody."""
-    key = lsid["id"]
-    name = str(key.as_uuid()) if isinstance(key, Binary) and key.subtype == UUID_SUBTYPE else ""
-    return f"{name} - 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= -  - "
+def session_ids(request: Request) -> list[Mapping[str, Any]]:
+    """The session ids that a command names.
+
+    Raises:
+        OperationFailure: They are none.
+    """
+    lsids = request.command[request.name]
+    path = f"{request.name}.{request.name}"
+    if not isinstance(lsids, list):
+        raise wrong_type(path, lsids, ("array",))
+    for number, lsid in enumerate(lsids):
+        if not isinstance(lsid, dict):
+            raise wrong_type(f"{path}.{number}", lsid, ("object",))
+        if not isinstance(lsid.get("id"), bytes):
+            raise wrong_type(f"{path}.id", lsid.get("id"), ("binData",))
+    return lsids

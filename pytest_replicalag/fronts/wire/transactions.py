@@ -22,7 +22,7 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Transactions"]
 
-_ENDINGS: Final = ("commitTransaction", "abortTransaction")
+_ENDINGS: Final = {"commitTransaction": "a commit", "abortTransaction": "an abort"}
 
 _TRANSIENT_CODES: Final = frozenset({24, 46, 112, 239, 246, 251})
 """Errors after which a whole transaction may be tried again: lock and write conflicts, snapshots
@@ -56,14 +56,19 @@ class Transactions:
         """Run a command that belongs to a transaction; if it fails, so does the transaction."""
         session = self._session(request)
         if request.name in _ENDINGS:
+            if request.command.get("startTransaction"):
+                raise transaction_errors.refused(
+                    f"Cannot start a transaction with {_ENDINGS[request.name]}"
+                )
             return run(request)
         if not allowed:
             raise transaction_errors.command_refused(request.name)
         transaction_errors.check_database(request.database)
+        _check_place(request)
+        if not request.member.is_primary:
+            raise not_primary(request)
+        transaction = session.enter(request)
         try:
-            if not request.member.is_primary:
-                raise not_primary(request)
-            transaction = session.enter(request)
             if transaction is None:
                 self._begin(request, session)
             reply = run(request)
@@ -107,7 +112,7 @@ class Transactions:
 
     def _abort(self, session: ServerSession) -> None:
         session.abort()
-        self._cursors.close_transaction(bytes(session.lsid["id"]))
+        self._cursors.close_transaction(session)
 
     # -- endings ---------------------------------------------------------------------------------
 
@@ -119,7 +124,7 @@ class Transactions:
             session.check(number)
         concern = self._writes.concern(request)
         position = session.commit(request.running)
-        self._cursors.close_transaction(bytes(session.lsid["id"]))
+        self._cursors.close_transaction(session)
         return self._writes.acknowledged(request, {}, position, concern)
 
     def abort(self, request: Request) -> Reply:
@@ -138,3 +143,25 @@ class Transactions:
                 125, "CommandFailed", f"{request.name} must be run within a transaction"
             )
         return request.session
+
+
+def _check_place(request: Request) -> None:
+    """Refuse what may stand only in a transaction's first command, or only outside of one.
+
+    Raises:
+        OperationFailure: Error 72 or 263, which leave the transaction as it is.
+    """
+    command = request.command
+    is_first = bool(command.get("startTransaction"))
+    if "writeConcern" in command:
+        raise server_errors.invalid_options(
+            "writeConcern is not allowed within a multi-statement transaction"
+        )
+    if is_first and request.name == "killCursors":
+        raise transaction_errors.refused(
+            "Cannot run killCursors as the first operation in a multi-document transaction."
+        )
+    if not is_first and command.get("readConcern"):
+        raise server_errors.invalid_options(
+            "Only the first command in a transaction may specify a readConcern"
+        )
