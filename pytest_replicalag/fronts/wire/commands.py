@@ -5,18 +5,11 @@ One table names them all; the reference page of commands is made from it.
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Final
 
-from bson import Binary
-from bson.binary import UUID_SUBTYPE
-
 from pytest_replicalag.engines.memory import commands as data
-from pytest_replicalag.engines.memory.commands.types import wrong_type
 from pytest_replicalag.fronts.wire.catalog import Catalog
 from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, opens_stream
 from pytest_replicalag.fronts.wire.clients import Clients, check_metadata
@@ -28,12 +21,8 @@ from pytest_replicalag.fronts.wire.handshake import Handshake
 from pytest_replicalag.fronts.wire.protocol import RequestedCloseError
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.fronts.wire.sessions import (
-    TIMEOUT_MINUTES,
-    ServerSession,
-    Sessions,
-    session_ids,
-)
+from pytest_replicalag.fronts.wire.session_commands import SessionCommands
+from pytest_replicalag.fronts.wire.sessions import Sessions
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.status import Status
 from pytest_replicalag.fronts.wire.transactions import Transactions
@@ -66,9 +55,6 @@ class Command:
 _BACKGROUND: Final = frozenset({"hello", "isMaster", "ismaster", "ping", "getMore"})
 """What clients send without being told to, or while they wait for events."""
 
-_NOBODY: Final = hashlib.sha256(b"").digest()
-"""The user of a session while nobody is logged in."""
-
 _WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions"})
 
 
@@ -85,6 +71,7 @@ class Commands:
         self._clients = clients
         self._cursors = Cursors()
         self._sessions = Sessions()
+        self._session_commands = SessionCommands(self._sessions, self._cursors)
         self._connections: set[int] = set()
         self._fail_points = FailPoints()
         self._handshake = Handshake(simulated_set)
@@ -99,7 +86,7 @@ class Commands:
         get_more = GetMore(self._cursors, self._streams)
         self.table: Mapping[str, Command] = {
             **self._data_commands(catalog, get_more),
-            **self._session_commands(),
+            **self._commands_of_sessions(),
             **self._server_commands(status),
         }
 
@@ -173,22 +160,24 @@ class Commands:
             "validate": tell("Always valid."),
         }
 
-    def _session_commands(self) -> dict[str, Command]:
+    def _commands_of_sessions(self) -> dict[str, Command]:
+        sessions = self._session_commands
         return {
-            "startSession": Command(run=self._start_session, summary="Start a logical session."),
+            "startSession": Command(run=sessions.start, summary="Start a logical session."),
             "endSessions": Command(
-                run=self._end_sessions,
+                run=sessions.end,
                 summary="Let the snapshots of sessions go; what is under way goes on.",
             ),
             "killSessions": Command(
-                run=self._kill_sessions,
+                run=sessions.kill,
                 summary="Abort the transactions of sessions and close their cursors.",
             ),
             "killAllSessions": Command(
-                run=self._kill_all, summary="Abort all transactions and close all cursors."
+                run=sessions.kill_all, summary="Abort all transactions and close all cursors."
             ),
             "killAllSessionsByPattern": Command(
-                run=self._kill_all, summary="Abort all transactions and close all cursors, whatever the pattern."
+                run=sessions.kill_all,
+                summary="Abort all transactions and close all cursors, whatever the pattern.",
             ),
             "refreshSessions": Command(
                 run=self._handshake.ping, summary="Nothing: sessions do not expire here."
@@ -335,22 +324,10 @@ class Commands:
     def _aggregate(self, request: Request) -> Reply | Awaitable[Reply]:
         if opens_stream(request.command):
             return self._streams.open(request)
-        self._put_sessions(request)
+        self._session_commands.list_in_place(request)
         if writes_out(request):
             return self._writes.write(request)
         return self._reads.read(request)
-
-    def _put_sessions(self, request: Request) -> None:
-        """Put the sessions there are in place of the stage that asks for them."""
-        pipeline = request.command["pipeline"]
-        if not pipeline or "$listLocalSessions" not in pipeline[0] or request.collection:
-            return
-        now = datetime.now(timezone.utc)
-        sessions = [
-            {"_id": {"id": lsid["id"], "uid": _NOBODY}, "lastUse": now}
-            for lsid in self._sessions.all
-        ]
-        request.command["pipeline"] = [{"$documents": sessions}, *pipeline[1:]]
 
     def _hello(self, request: Request) -> Reply:
         client = request.command.get("client")
@@ -358,36 +335,6 @@ class Commands:
             check_metadata(client)
             self._clients.introduced(request.connection, client)
         return self._handshake.hello(request)
-
-    # -- sessions --------------------------------------------------------------------------------
-
-    def _start_session(self, request: Request) -> Reply:
-        lsid = {"id": Binary(uuid.uuid4().bytes, UUID_SUBTYPE)}
-        self._sessions.get(lsid)
-        return {"id": lsid, "timeoutMinutes": TIMEOUT_MINUTES}
-
-    def _end_sessions(self, request: Request) -> Reply:
-        """A server only forgets ended sessions some day; what they have open stays open."""
-        for session in self._sessions.known(session_ids(request)):
-            session.let_go(request.running)
-        return {}
-
-    def _kill_sessions(self, request: Request) -> Reply:
-        """Abort what sessions have under way; all of them if none is named."""
-        lsids = session_ids(request)
-        for session in self._sessions.known(lsids) if lsids else self._sessions.all:
-            self._kill(request, session)
-        return {}
-
-    def _kill_all(self, request: Request) -> Reply:
-        for session in self._sessions.all:
-            self._kill(request, session)
-        return {}
-
-    def _kill(self, request: Request, session: ServerSession) -> None:
-        session.abort()
-        session.let_go(request.running)
-        self._cursors.close_session(session)
 
     def ended(self, connection: Connection) -> None:
         """A connection is gone; with the last one goes whatever clients have left open."""

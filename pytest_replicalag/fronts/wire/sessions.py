@@ -17,7 +17,6 @@ from bson import Binary
 from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.types import wrong_type
 from pytest_replicalag.engines.memory.transactions import Transaction
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.request import Request
@@ -32,7 +31,6 @@ __all__ = [
     "ServerSession",
     "Sessions",
     "TransactionState",
-    "session_ids",
 ]
 
 TIMEOUT_MINUTES: Final = 30
@@ -291,21 +289,3 @@ class Sessions:
     def all(self) -> list[ServerSession]:
         """The sessions that there are."""
         return list(self._sessions.values())
-
-
-def session_ids(request: Request) -> list[Mapping[str, Any]]:
-    """The session ids that a command names.
-
-    Raises:
-        OperationFailure: They are none.
-    """
-    lsids = request.command[request.name]
-    path = f"{request.name}.{request.name}"
-    if not isinstance(lsids, list):
-        raise wrong_type(path, lsids, ("array",))
-    for number, lsid in enumerate(lsids):
-        if not isinstance(lsid, dict):
-            raise wrong_type(f"{path}.{number}", lsid, ("object",))
-        if not isinstance(lsid.get("id"), bytes):
-            raise wrong_type(f"{path}.id", lsid.get("id"), ("binData",))
-    return lsids
