@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import mongomock
@@ -50,6 +51,14 @@ def test_a_stale_read_is_told_with_both_call_sites(running):
     assert str(missed.age) == "1ms"
     assert stale.test == running.simulation.test
     assert str(stale).startswith('shop.orders.find_one({"_id": 7}) returned None from secondary-2')
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python does not tell what is around it")
+def test_a_comprehension_belongs_to_its_function(running):
+    orders = running.client.shop.orders
+    place_order(orders)
+    assert [orders.find_one({"_id": number}) for number in (7,)] == [None]
+    assert only(running).call_site.function == "test_a_comprehension_belongs_to_its_function"
 
 
 @pytest.mark.parametrize(
