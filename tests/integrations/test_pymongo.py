@@ -4,6 +4,7 @@ import pymongo
 import pytest
 from pymongo import InsertOne, ReadPreference, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_preferences import Secondary
 
 APP = """
 import pymongo
@@ -38,6 +39,9 @@ def orders(client, database):
 def test_members(client):
     hello = client.admin.command("hello")
     assert hello["setName"] == "replicalag"
+    for name in ("secondary-1", "secondary-2"):  # each is known once it has been selected
+        one = Secondary(tag_sets=[{"member": name}])
+        assert client.admin.command("hello", read_preference=one)["secondary"]
     assert {f"{host}:{port}" for host, port in client.nodes} == set(hello["hosts"])
     assert len(client.secondaries) == 2
     assert client.primary not in client.secondaries
