@@ -188,6 +188,8 @@ def fuzz(port: int, messages: list[bytes], count: int, chance: random.Random) ->
                     seen["legacy reply"] += 1
                     break
                 seen[f"code {reply['code']}" if reply.get("code") else "answered"] += 1
+                if reply.get("code") == 1:
+                    print("internal error:", data)
     return seen
 
 

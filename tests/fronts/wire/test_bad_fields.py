@@ -237,6 +237,7 @@ def test_a_wrong_write_concern_has_the_error_of_a_server_and_nothing_is_written(
         ({"delete": "c", "deletes": [{"q": {}, "limit": 2}]}, 9, "must be 0 or 1. Got 2"),
         ({"createIndexes": "c", "indexes": [{"name": "x"}]}, 9, "The 'key' field is a required pr"),
         ({"createIndexes": "c", "indexes": [{"name": "x", "key": {"a": 0}}]}, 67, "cannot be 0."),
+        ({"createIndexes": "c", "indexes": [{"name": "a\0", "key": {"a": 1}}]}, 67, "NUL byte"),
         ({"aggregate": 1, "pipeline": [], "cursor": {}}, 73, "is not valid for an empty pipeline."),
         ({"killCursors": "c", "cursors": ["x"]}, 14, "'killCursors.cursors.0' is the wrong type"),
         ({"getMore": 5, "collection": "c"}, 14, "'getMore.getMore' is the wrong type 'int'"),

@@ -82,6 +82,8 @@ def check_index(specification: Mapping[str, Any]) -> None:
                 f"The field '{field} has value {field}: {shown(specification[field])}, which is "
                 "not convertible to bool",
             )
+    if "\0" in specification["name"]:
+        raise _cannot_create(specification, "Index names cannot contain a NUL byte.")
     _check_options(specification)
     _check_key(specification)
 

@@ -109,7 +109,7 @@ def _check_collection(database: str, name: str) -> None:
 
 def _check_namespace(namespace: str, message: str) -> None:
     database, _, collection = namespace.partition(".")
-    if not database or not collection or "$" in collection:
+    if not database or not collection or "$" in collection or "\0" in collection:
         raise _invalid(message)
     check_database(database)
 
