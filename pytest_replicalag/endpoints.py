@@ -48,13 +48,20 @@ class Endpoints:
         if self._server is None or self._front is None:
             self._server, self._front = self._start()
         self.follow_drivers()
-        size = len(governor.current.replica_set.members)
-        ports = self._server.listen(size)
-        with governor.lock:
-            known = self._front.simulated_set.ports
-            known.extend(ports[len(known) :])
-        hosts = ",".join(f"{HOST}:{port}" for port in ports)
+        hosts = ",".join(f"{HOST}:{port}" for port in self._listen(self._server, self._front))
         return f"mongodb://{hosts}/?replicaSet={SET_NAME}{_read_preference()}"
+
+    def make_room(self) -> None:
+        """Listen for every member of the set there is now, if the endpoints are started."""
+        if self._server is not None and self._front is not None:
+            self._listen(self._server, self._front)
+
+    def _listen(self, server: Server, front: WireFront) -> list[int]:
+        ports = server.listen(len(governor.current.replica_set.members))
+        with governor.lock:
+            known = front.simulated_set.ports
+            known.extend(ports[len(known) :])
+        return ports
 
     def follow_drivers(self) -> None:
         """Find the lines of code also behind drivers that have been imported meanwhile."""

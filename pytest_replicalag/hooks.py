@@ -205,10 +205,12 @@ def _settings(item: pytest.Item) -> Settings | None:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Prepare the simulation of a test that lags."""
     settings = _settings(item)
-    if "pytest_replicalag.endpoints" in sys.modules:
+    endpoints = sys.modules.get("pytest_replicalag.endpoints")
+    if endpoints is not None:
         from pytest_replicalag.simulation import governor
 
         governor.rest_like(settings or item.config.stash[_state_key].settings)
+        endpoints.endpoints.make_room()
     if settings is not None and settings.enabled:
         from pytest_replicalag.running import TestRun
 
