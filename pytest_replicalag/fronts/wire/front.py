@@ -15,6 +15,7 @@ from bson.errors import BSONError
 from pymongo.errors import OperationFailure, PyMongoError
 
 from pytest_replicalag.engines.memory.commands import check_database
+from pytest_replicalag.engines.memory.commands.errors import not_supported
 from pytest_replicalag.engines.memory.commands.types import type_name
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.errors import EndlessWaitError, ReplicaLagError
@@ -192,8 +193,8 @@ class WireFront:
         try:
             body = encoded(document)
         except (BSONError, OverflowError, TypeError, ValueError) as error:
-            _log.exception("a reply cannot be encoded")
-            body = encoded(_error_reply(error))
+            # What the commands make themselves can be; the library has found what no server could.
+            body = encoded(_error_reply(not_supported(f"what the library found ({error})")))
         if message.op_code == OP_QUERY:
             return op_reply(number, message.request_id, body)
         has_checksum = bool(message.flags & CHECKSUM_PRESENT)

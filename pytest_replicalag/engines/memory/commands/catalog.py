@@ -10,6 +10,7 @@ from bson import Binary, Int64, encode
 from bson.binary import UUID_SUBTYPE
 
 from pytest_replicalag.engines.memory.change_log import IMAGES
+from pytest_replicalag.engines.memory.commands.equality import filter_for_library
 from pytest_replicalag.engines.memory.commands.errors import server_errors
 from pytest_replicalag.engines.memory.commands.indexes import (
     create_indexes,
@@ -17,7 +18,6 @@ from pytest_replicalag.engines.memory.commands.indexes import (
     list_indexes,
 )
 from pytest_replicalag.engines.memory.commands.operators import check_filter
-from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.commands.writes import collection_of
 from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
@@ -149,7 +149,7 @@ def _filtered(client: Any, documents: list[Any], filter: Any) -> list[Any]:
     library = library_of(client)
     assert library is not None
     check_filter(filter)
-    filter = for_filter(filter)
+    filter = filter_for_library(filter)
     with server_errors():
         return [document for document in documents if library.filter_applies(filter, document)]
 

@@ -81,7 +81,7 @@ def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
     options = {
         option: for_filter(specification[option])
         for option in (*_EFFECTIVE, *_TOLD)
-        if specification.get(option) not in (None, False)
+        if specification.get(option) not in (None, False) or _is_background(specification, option)
     }
     if "text" in key.values():
         weights = {field: 1 for field, order in key.items() if order == "text"}
@@ -93,6 +93,11 @@ def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
         collection.create_index(list(key.items()), name=name, **effective)
     told = {option: options[option] for option in _TOLD if option in options}
     collection._store.indexes[name].update(told)
+
+
+def _is_background(specification: Mapping[str, Any], option: str) -> bool:
+    """A server keeps `background` also where it is false."""
+    return option == "background" and specification.get(option) is False
 
 
 def _is_there(

@@ -16,7 +16,13 @@ from pytest_replicalag.engines.memory.commands.errors import not_supported
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["EXPRESSIONS", "check_expression", "check_filter", "check_pipeline"]
+__all__ = [
+    "EXPRESSIONS",
+    "check_expression",
+    "check_filter",
+    "check_pipeline",
+    "check_projection",
+]
 
 _LOGICAL: Final = ("$and", "$or", "$nor")
 
@@ -81,9 +87,9 @@ EXPRESSIONS: Final = frozenset(
 """The operators of expressions that a server has; where the library has one not, it says so."""
 
 _REFUSED_EXPRESSIONS: Final = frozenset(
-    {"$accumulator", "$function", "$meta", "$rand", "$sampleRate"}
+    {"$accumulator", "$function", "$meta", "$rand", "$sampleRate", "$strcasecmp"}
 )
-"""The library runs `$function` as Python; it has no text scores."""
+"""The library runs `$function` as Python, has no text scores, and compares strings otherwise."""
 
 _VERBATIM: Final = ("$literal", "$const")
 _DATABASE_REFERENCE: Final = ("$ref", "$id", "$db")
@@ -204,6 +210,44 @@ def _check_stage(name: str, value: Any) -> None:
         check_filter(value.get("query"))
     elif name in ("$addFields", "$set", "$project", "$replaceRoot", "$replaceWith", "$redact"):
         check_expression(value)
+        _check_fields(name, value)
+
+
+def _check_fields(stage: str, value: Any) -> None:
+    """Refuse fields that the library would make otherwise than a server."""
+    if not isinstance(value, Mapping):
+        return
+    for path, expression in value.items():
+        if stage in ("$addFields", "$set") and expression == "$$REMOVE":
+            raise not_supported(f"$$REMOVE in {stage}")
+        if stage == "$project" and "." in path and not isinstance(expression, (int, float)):
+            raise not_supported("a computed field with a dotted path in $project")
+
+
+def check_projection(projection: Any) -> None:
+    """Look through the projection of a find.
+
+    Raises:
+        OperationFailure: Error 115: the library has it otherwise.
+    """
+    if not isinstance(projection, Mapping):
+        return
+    includes = any(
+        isinstance(value, (int, float)) and value and name != "_id"
+        for name, value in projection.items()
+    )
+    for name, value in projection.items():
+        if name.endswith(".$"):
+            raise not_supported("the positional operator in a projection")
+        if isinstance(value, str) and value[:1] != "$":
+            raise not_supported("a text in a projection")
+        if not isinstance(value, Mapping):
+            continue
+        if "$slice" in value and not includes:
+            raise not_supported("$slice in a projection that includes no other field")
+        if not value.keys() <= {"$slice", "$elemMatch"}:
+            raise not_supported(f"the expression of {name} in a projection")
+        check_filter(value.get("$elemMatch"))
 
 
 def _check_shape(name: str, value: Any, found: str) -> None:

@@ -10,11 +10,18 @@ from typing import Any, Final
 from bson import encode
 
 from pytest_replicalag.engines.memory.commands.describe import describe
+from pytest_replicalag.engines.memory.commands.equality import (
+    filter_for_library,
+    stages_for_library,
+)
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors, shown
 from pytest_replicalag.engines.memory.commands.hints import check_hint, order_of_hint
-from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
+from pytest_replicalag.engines.memory.commands.operators import (
+    check_filter,
+    check_pipeline,
+    check_projection,
+)
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
-from pytest_replicalag.engines.memory.commands.values import for_filter, for_pipeline
 from pytest_replicalag.engines.memory.commands.variables import (
     Variables,
     in_filter,
@@ -130,7 +137,7 @@ def filter_of(command: Mapping[str, Any], field: str, variables: Variables | Non
     """
     filter = command.get(field) or {}
     check_filter(filter)
-    return for_filter(in_filter(filter, variables) if variables else filter)
+    return filter_for_library(in_filter(filter, variables) if variables else filter)
 
 
 def find_of(command: Mapping[str, Any], library: Library) -> LibraryFind:
@@ -142,6 +149,7 @@ def find_of(command: Mapping[str, Any], library: Library) -> LibraryFind:
     """
     limit = command.get("limit") or 0
     variables = variables_of(command)
+    check_projection(command.get("projection"))
     return _ServerFind(
         filter=filter_of(command, "filter", variables),
         sort=sort_of(command.get("sort")),
@@ -237,7 +245,9 @@ def stages_of(pipeline: Any, variables: Variables | None = None) -> list[Any]:
         OperationFailure: It is not valid, or not supported.
     """
     check_pipeline(pipeline)
-    stages: list[Any] = for_pipeline(in_pipeline(pipeline, variables) if variables else pipeline)
+    stages: list[Any] = stages_for_library(
+        in_pipeline(pipeline, variables) if variables else pipeline
+    )
     return stages
 
 

@@ -95,7 +95,8 @@ def _check_operator(name: str, fields: Any) -> None:
                 f"Cannot increment with non-numeric argument: {{{path}: {shown(value)}}}",
             )
         if name == "$pull":
-            check_filter(value if isinstance(value, Mapping) else {})
+            is_condition = isinstance(value, Mapping) and next(iter(value), "")[:1] == "$"
+            check_filter({path: value} if is_condition else value)
         positional = [part for part in path.split(".") if part[:1] == "$"]
         if len(positional) > 1:
             raise not_supported("more than one positional operator in a path")
@@ -152,6 +153,7 @@ def apply_update(
     update: Any,
     *,
     upsert: bool,
+    asked: Any = None,
     multi: bool = False,
     array_filters: Any = None,
     validates: bool = True,
@@ -163,6 +165,7 @@ def apply_update(
         filter: The filter, as the library takes it.
         update: The update, as the command has it; checked.
         upsert: Whether to insert a document if none matches.
+        asked: The filter, as the command has it, for an upsert.
         multi: Whether to update all that match.
         array_filters: The command's, or None.
         validates: Whether the collection's validator has a say.
@@ -182,7 +185,7 @@ def apply_update(
             if found is None:
                 if not upsert:
                     return {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": False}
-                return _upsert(collection, filter, update, is_replacement, more)
+                return _upsert(collection, asked, update, is_replacement, more)
             if is_replacement:
                 _check_own_key(update, found["_id"])
                 filter = {"_id": found["_id"]}
@@ -213,8 +216,17 @@ def _for_library(update: Any) -> Any:
     if isinstance(update, list):
         return for_filter(update)
     if "$pull" in update:
-        return {**update, "$pull": for_filter(update["$pull"])}
+        return {
+            **update,
+            "$pull": {path: _pulled(value) for path, value in update["$pull"].items()},
+        }
     return update
+
+
+def _pulled(value: Any) -> Any:
+    """What `$pull` asks for; the library takes a regular expression alone for a value."""
+    found = for_filter(value)
+    return {"$regex": found} if isinstance(value, Regex) else found
 
 
 def _upsert(
@@ -242,9 +254,10 @@ def _upsert(
         )
         collection._insert({"_id": key, **rest}, **more)
         return {"n": 1, "nModified": 0, "upserted": key, "updatedExisting": False}
-    result: dict[str, Any] = collection._update(
-        {"_id": key, **fields}, _for_library(update), upsert=True, **more
-    )
+    update = _for_library(update)
+    if key is None and isinstance(update, Mapping):  # the library takes null for no `_id`
+        update = {**update, "$setOnInsert": {**update.get("$setOnInsert", {}), "_id": None}}
+    result: dict[str, Any] = collection._update({"_id": key, **fields}, update, upsert=True, **more)
     return result
 
 
@@ -277,15 +290,30 @@ def _equalities(filter: Mapping[str, Any]) -> dict[str, Any]:
         if name == "$and" or (name == "$or" and len(value) == 1):
             for one in value:
                 found.update(_equalities(one))
-        elif name[:1] == "$":
-            continue
-        elif isinstance(value, Mapping) and next(iter(value), "")[:1] == "$":
-            if "$eq" in value:
-                found[name] = value["$eq"]
-            elif len(value.get("$all", ())) == 1 and not isinstance(value["$all"][0], Mapping):
-                found[name] = value["$all"][0]
-            elif len(value.get("$in", ())) == 1:
-                found[name] = value["$in"][0]
-        elif not isinstance(value, Regex) and not hasattr(value, "search"):
-            found[name] = value
+        elif name[:1] != "$":
+            equal = _equal(name, value)
+            if equal is not _NONE:
+                found[name] = equal
     return found
+
+
+def _equal(name: str, condition: Any) -> Any:
+    """The one value that a field must have by its condition, or `_NONE`."""
+    if isinstance(condition, Regex):
+        return _NONE
+    if not isinstance(condition, Mapping) or next(iter(condition), "")[:1] != "$":
+        return condition
+    if "$eq" in condition:
+        return condition["$eq"]
+    if len(condition.get("$in", ())) == 1:
+        return condition["$in"][0]
+    wanted = condition.get("$all", ())
+    if not wanted or isinstance(wanted[0], Mapping):
+        return _NONE
+    if len(wanted) > 1:
+        raise operation_failure(
+            54,
+            "NotSingleValueField",
+            f"cannot infer query fields to set, path '{name}' is matched twice",
+        )
+    return wanted[0]

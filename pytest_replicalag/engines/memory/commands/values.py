@@ -77,6 +77,8 @@ def for_filter(value: Any) -> Any:
     if isinstance(value, Regex):
         return _compiled(value)
     if isinstance(value, dict):
+        if isinstance(value.get("$size"), (int, float)):  # the library counts what is no array, too
+            value = {"$type": "array", **value}
         if "$type" in value:
             return _with_type(value)
         return {key: for_filter(item) for key, item in value.items()}

@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
 from pytest_replicalag.engines.memory.commands.hints import check_hint
+from pytest_replicalag.engines.memory.commands.operators import check_projection
 from pytest_replicalag.engines.memory.commands.reads import (
     filter_of,
     run_pipeline,
@@ -131,7 +132,8 @@ def _write_out(collection: Any, command: Mapping[str, Any]) -> None:
     """Run a pipeline whose last stage writes what it finds."""
     stages = stages_of(command["pipeline"], variables_of(command))
     check_hint(collection, command.get("hint"))
-    target = collection.database[_target_of(stages[-1], command["$db"])]
+    database, name = _target_of(stages[-1], command["$db"])
+    target = collection_of(collection.database.client, database, name)
     if "$out" not in stages[-1]:
         ensure_created(target)
         run_pipeline(collection, stages)
@@ -146,16 +148,17 @@ def _write_out(collection: Any, command: Mapping[str, Any]) -> None:
             target._store.create_index(name, index)
 
 
-def _target_of(stage: Mapping[str, Any], database: str) -> str:
-    """The collection that a pipeline writes to."""
+def _target_of(stage: Mapping[str, Any], database: str) -> tuple[str, str]:
+    """The database and the collection that a pipeline writes to."""
     target = stage["$out"] if "$out" in stage else stage["$merge"]
     if isinstance(target, Mapping) and "into" in target:
         target = target["into"]
-    if isinstance(target, Mapping) and target.get("db", database) == database:
-        target = target.get("coll")
-    if not isinstance(target, str):
-        raise not_supported("writing a pipeline's result to another database")
-    return target
+    if isinstance(target, Mapping):
+        database, own = target.get("db", database), database
+        if "$out" in stage and database != own:
+            raise not_supported("$out to another database")
+        target = target["coll"]
+    return database, target
 
 
 def _batch(
@@ -269,6 +272,7 @@ def _update(batch: _Batch, statement: Mapping[str, Any], index: int) -> None:
         filter,
         update,
         upsert=bool(statement.get("upsert")),
+        asked=statement["q"],
         multi=multi,
         array_filters=statement.get("arrayFilters"),
         validates=batch.validates,
@@ -340,6 +344,7 @@ def _find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, A
     query = filter_of(command, "query", variables)
     check_hint(collection, command.get("hint"))
     projection = command.get("fields") or None
+    check_projection(projection)
     found = _first(collection, query, command.get("sort"))
     if remove:
         return _find_and_remove(collection, found, projection)
@@ -374,6 +379,7 @@ def _find_and_update(
         query,
         command["update"],
         upsert=bool(command.get("upsert")),
+        asked=command.get("query") or {},
         array_filters=command.get("arrayFilters"),
         validates=_validates(collection, command),
     )
