@@ -31,7 +31,9 @@ _CODES: Final = (
     (r"Cannot create field|non-object|non-array type|must be an array", 28, "PathNotViable"),
     (r"Path collision", 31249, "Location31249"),
     (r"mix including and excluding|Cannot do (ex|in)clusion", 31254, "Location31254"),
-    (r"No array filter found|array filter", 9, "FailedToParse"),
+    (r"No array filter found", 2, "BadValue"),
+    (r"array filter", 9, "FailedToParse"),
+    (r"not allowed to be used within an update", 72, "InvalidOptions"),
     (
         r"\$pop expects|Unrecognized clause|Invalid modifier|not allowed to be used",
         9,

@@ -1,37 +1,34 @@
-"""Updates: what a server refuses before it applies one, and how the library is brought to apply it.
+"""Updates, and how the library is brought to apply them as a server does.
 
-The library applies an update's operators. It does not check that they fit together, and it takes
-the `_id` of a replaced or upserted document from the filter as it stands there, operators and all.
+The library takes the `_id` of a replaced or upserted document from the filter as it stands there,
+operators and all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from bson import ObjectId, Regex
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors, shown
-from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
-from pytest_replicalag.engines.memory.commands.types import type_name
+from pytest_replicalag.engines.memory.commands.equality import stages_for_library
+from pytest_replicalag.engines.memory.commands.errors import server_errors, shown
+from pytest_replicalag.engines.memory.commands.targets import (
+    check_document,
+    has_position,
+    looks_at_documents,
+    with_position,
+)
 from pytest_replicalag.engines.memory.commands.values import for_filter
+from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["apply_update", "check_update", "ensure_created"]
+__all__ = ["apply_update", "ensure_created", "validates"]
 
-_OPERATORS: Final = frozenset(
-    {
-        "$addToSet", "$bit", "$currentDate", "$inc", "$max", "$min", "$mul", "$pop", "$pull",
-        "$pullAll", "$push", "$rename", "$set", "$setOnInsert", "$unset",
-    }
-)  # fmt: skip
-_REFUSED: Final = frozenset({"$mul"})
 _LOSING_IDS: Final = frozenset({"$project", "$replaceRoot", "$replaceWith", "$unset"})
 """Stages after which a document may have no `_id`; a server then gives it its own back."""
-
-_ON_ARRAYS: Final = frozenset({"$addToSet", "$pull", "$pullAll", "$push"})
-"""Operators for which the library does not know `$[]` and `$[<identifier>]`."""
 
 
 def ensure_created(collection: Any) -> None:
@@ -41,110 +38,10 @@ def ensure_created(collection: Any) -> None:
         store.create()
 
 
-# -- what a server refuses -------------------------------------------------------------------------
-
-
-def check_update(update: Any, *, multi: bool) -> None:
-    """Refuse an update that is none, or that the library would apply otherwise than a server.
-
-    Raises:
-        OperationFailure: What a server answers, or 115.
-    """
-    if isinstance(update, list):
-        check_pipeline(update)
-        return
-    if not isinstance(update, Mapping):
-        raise _failed("Update argument must be either an object or an array")
-    names = list(update)
-    if not any(name[:1] == "$" for name in names):
-        if multi:
-            raise _failed("multi update is not supported for replacement-style update")
-        return
-    if names[0][:1] != "$":
-        name = next(name for name in names if name[:1] == "$")
-        raise operation_failure(
-            52,
-            "DollarPrefixedFieldName",
-            f"The dollar ($) prefixed field '{name}' in '{name}' is not allowed in the context of "
-            "an update's replacement document. Consider using an aggregation pipeline with "
-            "$replaceWith.",
-        )
-    for name, fields in update.items():
-        _check_operator(name, fields)
-    _check_paths(update)
-
-
-def _check_operator(name: str, fields: Any) -> None:
-    if name not in _OPERATORS:
-        raise _failed(
-            f"Unknown modifier: {name}. Expected a valid update modifier or pipeline-style update "
-            "specified as an array"
-        )
-    if not isinstance(fields, Mapping):
-        raise _failed(
-            f"Modifiers operate on fields but we found type {type_name(fields)} instead. For "
-            f"example: {{$mod: {{<field>: ...}}}} not {{{name}: {shown(fields)}}}"
-        )
-    if name in _REFUSED:
-        raise not_supported(f"the operator {name}")
-    for path, value in fields.items():
-        if name == "$inc" and (isinstance(value, (bool, str, list, dict)) or value is None):
-            raise operation_failure(
-                14,
-                "TypeMismatch",
-                f"Cannot increment with non-numeric argument: {{{path}: {shown(value)}}}",
-            )
-        if name == "$pull":
-            is_condition = isinstance(value, Mapping) and next(iter(value), "")[:1] == "$"
-            check_filter({path: value} if is_condition else value)
-        positional = [part for part in path.split(".") if part[:1] == "$"]
-        if len(positional) > 1:
-            raise not_supported("more than one positional operator in a path")
-        if name in _ON_ARRAYS and any(part != "$" for part in positional):
-            raise not_supported(f"{positional[0]} in a path of {name}")
-
-
-def _check_paths(update: Mapping[str, Any]) -> None:
-    """Refuse paths that are none, and paths of which one is in the other."""
-    whole: set[str] = set()
-    beginnings: set[str] = set()
-    for path in _paths(update):
-        parts = path.split(".")
-        if not all(parts):
-            raise operation_failure(
-                56,
-                "EmptyFieldName",
-                f"The update path '{path}' contains an empty field name, which is not allowed."
-                if path
-                else "An empty update path is not valid.",
-            )
-        upwards = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-        conflict = next((one for one in upwards if one in whole), None)
-        if conflict is None and path in beginnings:
-            conflict = path
-        if conflict is not None:
-            raise operation_failure(
-                40,
-                "ConflictingUpdateOperators",
-                f"Updating the path '{path}' would create a conflict at '{conflict}'",
-            )
-        whole.add(path)
-        beginnings.update(upwards)
-
-
-def _paths(update: Mapping[str, Any]) -> Iterator[str]:
-    for name, fields in update.items():
-        for path, value in fields.items():
-            yield path
-            if name == "$rename" and isinstance(value, str):
-                yield value
-
-
-def _failed(message: str) -> OperationFailure:
-    return operation_failure(9, "FailedToParse", message)
-
-
-# -- applying it -----------------------------------------------------------------------------------
+def validates(collection: Any, command: Mapping[str, Any]) -> bool:
+    """Whether documents have to pass the collection's validator; most have none."""
+    options: Mapping[str, Any] = getattr(collection._store, "options", {})
+    return not (command.get("bypassDocumentValidation") and options.get("validator"))
 
 
 def apply_update(
@@ -153,7 +50,7 @@ def apply_update(
     update: Any,
     *,
     upsert: bool,
-    asked: Any = None,
+    asked: Any,
     multi: bool = False,
     array_filters: Any = None,
     validates: bool = True,
@@ -165,7 +62,7 @@ def apply_update(
         filter: The filter, as the library takes it.
         update: The update, as the command has it; checked.
         upsert: Whether to insert a document if none matches.
-        asked: The filter, as the command has it, for an upsert.
+        asked: The filter, as the command has it.
         multi: Whether to update all that match.
         array_filters: The command's, or None.
         validates: Whether the collection's validator has a say.
@@ -188,38 +85,77 @@ def apply_update(
                 return _upsert(collection, asked, update, is_replacement, more)
             if is_replacement:
                 _check_own_key(update, found["_id"])
-                filter = {"_id": found["_id"]}
-        update = _for_library(update)
-        if isinstance(update, list) and any(_LOSING_IDS & stage.keys() for stage in update):
-            return _update_each(collection, filter, update, multi, more)
-        result: dict[str, Any] = collection._update(filter, update, multi=multi, **more)
-    return result
+                result: dict[str, Any] = collection._update({"_id": found["_id"]}, update, **more)
+                return result
+        if isinstance(update, list):
+            return _update_by_pipeline(collection, filter, update, multi, more)
+        return _update_by_operators(collection, filter, asked, update, multi, more)
 
 
-def _update_each(
+def _update_by_pipeline(
     collection: Any, filter: Any, pipeline: list[Any], multi: bool, more: dict[str, Any]
 ) -> dict[str, Any]:
-    """Update documents by a pipeline, one by one, each of which keeps its `_id`."""
-    keys = [document["_id"] for document in collection._iter_documents(filter)]
+    """Update documents by a pipeline; each of them keeps its `_id`."""
+    pipeline = stages_for_library(pipeline)
+    if not any(_LOSING_IDS & stage.keys() for stage in pipeline):
+        result: dict[str, Any] = collection._update(filter, pipeline, multi=multi, **more)
+        return result
+    keys = [document["_id"] for document in _targets(collection, filter, multi)]
     total = {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": bool(keys)}
-    for key in keys if multi else keys[:1]:
-        own = {"_id": {"$literal": key}}
-        keeping = {"$replaceWith": {"$mergeObjects": [own, "$$ROOT"]}}
+    for key in keys:
+        keeping = {"$replaceWith": {"$mergeObjects": [{"_id": {"$literal": key}}, "$$ROOT"]}}
         result = collection._update({"_id": key}, [*pipeline, keeping], **more)
         total["n"] += result["n"]
         total["nModified"] += result["nModified"]
     return total
 
 
+def _update_by_operators(
+    collection: Any, filter: Any, asked: Any, update: Any, multi: bool, more: dict[str, Any]
+) -> dict[str, Any]:
+    if has_position(update):
+        return _update_at_positions(collection, filter, asked, update, multi, more)
+    if looks_at_documents(update):
+        for document in _targets(collection, filter, multi):
+            check_document(document, update)
+    result: dict[str, Any] = collection._update(filter, _for_library(update), multi=multi, **more)
+    return result
+
+
+def _targets(collection: Any, filter: Any, multi: bool) -> list[Any]:
+    """The documents that an update will change."""
+    return list(islice(collection._iter_documents(filter), None if multi else 1))
+
+
+def _update_at_positions(
+    collection: Any, filter: Any, asked: Any, update: Any, multi: bool, more: dict[str, Any]
+) -> dict[str, Any]:
+    """Update documents one by one, each with the number of its own element in place of `$`."""
+    library = library_of(collection.database.client)
+    assert library is not None
+    targets = _targets(collection, filter, multi)
+    updates = []
+    for document in targets:
+        updates.append(with_position(library, asked, document, update))
+        check_document(document, updates[-1])
+    total = {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": bool(targets)}
+    for document, own in zip(targets, updates, strict=True):
+        result = collection._update({"_id": document["_id"]}, _for_library(own), **more)
+        total["n"] += result["n"]
+        total["nModified"] += result["nModified"]
+    return total
+
+
 def _for_library(update: Any) -> Any:
-    """An update with regular expressions where it asks, and as they are where it stores."""
+    """An update with regular expressions where it asks, and as they are where it stores.
+
+    New fields come in the order of their names, as on a server.
+    """
     if isinstance(update, list):
-        return for_filter(update)
+        return stages_for_library(update)
+    update = {name: dict(sorted(fields.items())) for name, fields in update.items()}
     if "$pull" in update:
-        return {
-            **update,
-            "$pull": {path: _pulled(value) for path, value in update["$pull"].items()},
-        }
+        update["$pull"] = {path: _pulled(value) for path, value in update["$pull"].items()}
     return update
 
 

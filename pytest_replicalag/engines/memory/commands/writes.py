@@ -10,20 +10,22 @@ from bson import Int64, ObjectId, encode
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
+from pytest_replicalag.engines.memory.commands.find_and_modify import find_and_modify
 from pytest_replicalag.engines.memory.commands.hints import check_hint
-from pytest_replicalag.engines.memory.commands.operators import check_projection
 from pytest_replicalag.engines.memory.commands.reads import (
     filter_of,
     run_pipeline,
-    sort_of,
     stages_of,
-    with_id_first,
 )
 from pytest_replicalag.engines.memory.commands.types import NUMBER, is_deeper, type_name
+from pytest_replicalag.engines.memory.commands.update_syntax import (
+    check_array_filters,
+    check_update,
+)
 from pytest_replicalag.engines.memory.commands.updates import (
     apply_update,
-    check_update,
     ensure_created,
+    validates,
 )
 from pytest_replicalag.engines.memory.commands.variables import (
     Variables,
@@ -92,7 +94,7 @@ def write(
     target = command[name] if isinstance(command[name], str) else "$cmd.aggregate"
     collection = collection_of(client, command["$db"], target)
     if name in ("findAndModify", "findandmodify"):
-        return _find_and_modify(collection, command)
+        return find_and_modify(collection, command)
     if name == "aggregate":
         _write_out(collection, command)
         return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": collection.full_name}}
@@ -100,7 +102,7 @@ def write(
         _check_limits(command["deletes"])
     statements, apply = _STATEMENTS[name]
     reply: dict[str, Any] = {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
-    batch = _Batch(collection, reply, _validates(collection, command), variables_of(command))
+    batch = _Batch(collection, reply, validates(collection, command), variables_of(command))
 
     def apply_one(statement: Any, index: int) -> None:
         apply(batch, statement, index)
@@ -183,12 +185,6 @@ def _batch(
         reply["writeErrors"] = errors
 
 
-def _validates(collection: Any, command: Mapping[str, Any]) -> bool:
-    """Whether documents have to pass the collection's validator; most have none."""
-    options: Mapping[str, Any] = getattr(collection._store, "options", {})
-    return not (command.get("bypassDocumentValidation") and options.get("validator"))
-
-
 def is_fatal(error: OperationFailure) -> bool:
     """Whether it ends the command, not the statement: transactions do, and what is unsupported."""
     details = error.details or {}
@@ -263,6 +259,7 @@ def _update(batch: _Batch, statement: Mapping[str, Any], index: int) -> None:
     collection, reply = batch.collection, batch.reply
     update, multi = statement["u"], bool(statement.get("multi"))
     check_update(update, multi=multi)
+    check_array_filters(update, statement.get("arrayFilters"))
     if isinstance(update, list):
         update = in_pipeline(update, batch.variables)
     filter = filter_of(statement, "q", batch.variables)
@@ -312,89 +309,3 @@ _STATEMENTS: Final[Mapping[str, tuple[str, _Statement]]] = {
     "update": ("updates", _update),
     "delete": ("deletes", _delete),
 }
-
-
-# -- findAndModify -------------------------------------------------------------------------------
-
-
-def _find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, Any]:
-    update, remove = command.get("update"), bool(command.get("remove"))
-    if remove and update is not None:
-        raise operation_failure(9, "FailedToParse", "Cannot specify both an update and remove=true")
-    if remove and command.get("upsert"):
-        raise operation_failure(
-            9, "FailedToParse", "Cannot specify both upsert=true and remove=true"
-        )
-    if remove and command.get("new"):
-        raise operation_failure(
-            9,
-            "FailedToParse",
-            "Cannot specify both new=true and remove=true; "
-            "'remove' always returns the deleted document",
-        )
-    if not remove and update is None:
-        raise operation_failure(
-            9, "FailedToParse", "Either an update or remove=true must be specified"
-        )
-    if not remove:
-        check_update(update, multi=False)
-    variables = variables_of(command)
-    if isinstance(update, list):
-        command = {**command, "update": in_pipeline(update, variables)}
-    query = filter_of(command, "query", variables)
-    check_hint(collection, command.get("hint"))
-    projection = command.get("fields") or None
-    check_projection(projection)
-    found = _first(collection, query, command.get("sort"))
-    if remove:
-        return _find_and_remove(collection, found, projection)
-    return _find_and_update(collection, command, query, found, projection)
-
-
-def _first(collection: Any, query: Any, sort: Any, projection: Any = None) -> Any:
-    with server_errors(collection):
-        cursor = collection.find(query, projection, sort=sort_of(sort), limit=1)
-        return next(iter(with_id_first(list(cursor))), None)
-
-
-def _find_and_remove(collection: Any, found: Any, projection: Any) -> dict[str, Any]:
-    value = None
-    if found is not None:
-        value = _projected(collection, found, projection)
-        with server_errors(collection):
-            collection._delete({"_id": found["_id"]})
-    return {"lastErrorObject": {"n": 0 if found is None else 1}, "value": value}
-
-
-def _find_and_update(
-    collection: Any, command: Mapping[str, Any], query: Any, found: Any, projection: Any
-) -> dict[str, Any]:
-    value = None if found is None else _projected(collection, found, projection)
-    if found is None and not command.get("upsert"):
-        return {"lastErrorObject": {"n": 0, "updatedExisting": False}, "value": None}
-    if found is not None:
-        query = {**query, "_id": found["_id"]}
-    result = apply_update(
-        collection,
-        query,
-        command["update"],
-        upsert=bool(command.get("upsert")),
-        asked=command.get("query") or {},
-        array_filters=command.get("arrayFilters"),
-        validates=_validates(collection, command),
-    )
-    last: dict[str, Any] = {"n": 1, "updatedExisting": found is not None}
-    key = result["upserted"]
-    if found is not None:
-        key = found["_id"]
-    else:
-        last["upserted"] = key
-    if command.get("new"):
-        value = _first(collection, {"_id": key}, None, projection)
-    return {"lastErrorObject": last, "value": value}
-
-
-def _projected(collection: Any, found: Any, projection: Any) -> Any:
-    if projection is None:
-        return found
-    return _first(collection, {"_id": found["_id"]}, None, projection)
