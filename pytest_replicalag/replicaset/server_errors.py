@@ -24,6 +24,7 @@ __all__ = [
     "max_time_expired",
     "not_writable_primary",
     "operation_failure",
+    "read_concern_refused",
     "snapshot_refused",
     "snapshot_too_old",
     "snapshot_unavailable",
@@ -77,12 +78,19 @@ def write_concern_too_large(w: int) -> OperationFailure:
     return operation_failure(9, "FailedToParse", message)
 
 
+def read_concern_refused(
+    command: str, level: str, reason: str = "read concern not supported"
+) -> OperationFailure:
+    """Error 72: a command has not that read concern."""
+    return invalid_options(
+        f'Command {command} does not support {{ readConcern: {{ level: "{level}", '
+        f'provenance: "clientSupplied" }} }} :: caused by :: {reason}'
+    )
+
+
 def snapshot_refused(command: str) -> OperationFailure:
     """Error 72: a snapshot session was used with a command that has no read concern snapshot."""
-    return invalid_options(
-        f'Command {command} does not support {{ readConcern: {{ level: "snapshot", '
-        'provenance: "clientSupplied" } } :: caused by :: read concern not supported'
-    )
+    return read_concern_refused(command, "snapshot")
 
 
 def stream_level_refused(level: str) -> OperationFailure:

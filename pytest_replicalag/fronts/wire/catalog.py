@@ -10,10 +10,9 @@ from typing import Any
 
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.fronts.wire.cursors import Documents
-from pytest_replicalag.fronts.wire.reads import Reads
+from pytest_replicalag.fronts.wire.reads import Reads, batch_last
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
-from pytest_replicalag.replicaset import server_errors
 
 __all__ = ["Catalog"]
 
@@ -34,8 +33,6 @@ class Catalog:
         """Answer one, as the member that serves it sees it."""
         running, command = request.running, request.command
         running.replica_set.clock.round_trip()
-        if (command.get("readConcern") or {}).get("level") == "snapshot":
-            raise server_errors.snapshot_refused(request.name)
         self._reads.concern(request)
         member = self._reads.serving(request, self._reads.preference(request))
         position = running.replica_set.applied(member)
@@ -50,4 +47,4 @@ class Catalog:
         if not isinstance(found, list):
             return dict(found)
         size = (command.get("cursor") or {}).get("batchSize")
-        return self._reads.first_batch(request, Documents(found), size)
+        return batch_last(self._reads.first_batch(request, Documents(found), size))

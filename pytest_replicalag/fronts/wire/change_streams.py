@@ -23,7 +23,7 @@ from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, ServerCu
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
-from pytest_replicalag.replicaset import transaction_errors
+from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.member import Member
 
 __all__ = ["ChangeStreams", "StreamSource", "opens_stream"]
@@ -89,6 +89,13 @@ class ChangeStreams:
         """Answer the `aggregate` that opens a stream."""
         if request.in_transaction:
             raise transaction_errors.stream_refused()
+        level = (request.command.get("readConcern") or {}).get("level", "majority")
+        if level != "majority":
+            reason = (
+                "Aggregation stage $changeStream cannot run with a readConcern other than "
+                f"'majority'. Current readConcern: {level}"
+            )
+            raise server_errors.read_concern_refused(request.name, level, reason)
         running = request.running
         running.replica_set.clock.round_trip()
         member = self._reads.serving(request, self._reads.preference(request))

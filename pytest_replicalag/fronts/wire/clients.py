@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pytest_replicalag.fronts.wire.connection import Connection
-from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["PATIENCE_S", "Clients", "check_metadata"]
+__all__ = ["PATIENCE_S", "Clients"]
 
 PATIENCE_S: Final = 0.05
 """How long a client's first doubtful read waits for it to introduce itself elsewhere too."""
@@ -51,23 +50,3 @@ class Clients:
         """Whether the client of a connection is connected to more than one member."""
         name = self._names.get(connection.number)
         return name is not None and len(self._connections[name]) > 1
-
-
-def check_metadata(client: Any) -> None:
-    """Refuse what is no description of a client.
-
-    Raises:
-        OperationFailure: Error 14.
-    """
-    problem = ""
-    if not isinstance(client, dict):
-        problem = "The client metadata document must be a document"
-    else:
-        for field in ("driver", "os", "application"):
-            if not isinstance(client.get(field, {}), dict):
-                problem = (
-                    f"The '{field}' field is required to be a BSON document in the client metadata "
-                    "document"
-                )
-    if problem:
-        raise operation_failure(14, "TypeMismatch", problem)

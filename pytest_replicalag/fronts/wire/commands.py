@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_replicalag.engines.memory import commands as data
+from pytest_replicalag.fronts.wire import authentication
 from pytest_replicalag.fronts.wire.catalog import Catalog
 from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, opens_stream
-from pytest_replicalag.fronts.wire.clients import Clients, check_metadata
+from pytest_replicalag.fronts.wire.clients import Clients
 from pytest_replicalag.fronts.wire.connection import Connection
 from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.fail_points import FailPoints, Fault
 from pytest_replicalag.fronts.wire.getmore import GetMore
 from pytest_replicalag.fronts.wire.handshake import Handshake
+from pytest_replicalag.fronts.wire.introductions import (
+    check_awaiting,
+    check_metadata,
+    metadata_sent_again,
+)
 from pytest_replicalag.fronts.wire.protocol import RequestedCloseError
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
@@ -200,7 +206,7 @@ class Commands:
         shake = self._handshake
         hello = Command(run=self._hello, summary="The set as this member shows it.")
         authenticate = Command(
-            run=shake.refuse_authentication,
+            run=authentication.log_in,
             summary="Refused: there are no users.",
         )
         return {
@@ -229,7 +235,9 @@ class Commands:
                 run=shake.connection_status, summary="Nobody is logged in."
             ),
             "saslStart": authenticate,
-            "saslContinue": authenticate,
+            "saslContinue": Command(
+                run=authentication.continue_conversation, summary="Refused: there are no users."
+            ),
             "authenticate": authenticate,
             "getnonce": Command(run=shake.nonce, summary="A number, for a handshake of old."),
             "usersInfo": Command(run=shake.no_users, summary="Nobody."),
@@ -330,10 +338,14 @@ class Commands:
         return self._reads.read(request)
 
     def _hello(self, request: Request) -> Reply:
-        client = request.command.get("client")
-        if client is not None:
-            check_metadata(client)
-            self._clients.introduced(request.connection, client)
+        connection, command = request.connection, request.command
+        if "client" in command:
+            if connection.has_greeted:
+                raise metadata_sent_again()
+            check_metadata(command["client"])
+            self._clients.introduced(connection, command["client"])
+        connection.has_greeted = True
+        check_awaiting(request.name, command)
         return self._handshake.hello(request)
 
     def ended(self, connection: Connection) -> None:

@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         number: Its number in this server, from 1; drivers know it as `connectionId`.
         client: What the driver says of itself in its handshake (`hello`, field `client`).
         peer: The driver's address and port.
+        has_greeted: Whether a `hello` has come; only the first may describe the client.
         is_patient: Whether it has waited once for its client to introduce itself elsewhere.
     """
 
@@ -61,6 +62,7 @@ class Connection(asyncio.Protocol):
         self.client: Mapping[str, Any] = {}
         self.peer = ""
         self.is_patient = False
+        self.has_greeted = False
         self._answer = answer
         self._ended = ended
         self._transport: asyncio.Transport | None = None

@@ -31,6 +31,8 @@ _RETRYABLE: Final = frozenset({"insert", "update", "delete", "findAndModify", "f
 _WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "ping"})
 """Commands that have no business with sessions; a transaction number on them is an error."""
 
+_WITH_READ_CONCERN: Final = frozenset({"aggregate", "distinct", "find", "getMore"})
+
 _WITH_WRITE_CONCERN: Final = _RETRYABLE | {
     "abortTransaction",
     "aggregate",
@@ -43,6 +45,9 @@ _WITH_WRITE_CONCERN: Final = _RETRYABLE | {
     "dropIndexes",
     "renameCollection",
 }
+
+_SUBTYPES: Final = {1: "function", 3: "UUID(deprecated)", 5: "MD5"}
+_UUID_BYTES: Final = 16
 
 _MODES: Final = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 _SMALLEST_MAX_STALENESS_S: Final = 90
@@ -63,6 +68,8 @@ def check_generic_fields(name: str, command: dict[str, Any]) -> None:
     for field, check in _CHECKS.items():
         if field in command:
             check(command)
+    if "readConcern" in command and "autocommit" not in command:
+        _check_level(name, command["readConcern"].get("level"))
     if "writeConcern" in command:
         _check_write_concern(name, command)
     if "txnNumber" in command or "autocommit" in command or "startTransaction" in command:
@@ -106,11 +113,15 @@ def _check_lsid(command: dict[str, Any]) -> None:
     if not isinstance(key, bytes):
         raise wrong_type(f"{path}.id", key, ("binData",))
     if not isinstance(key, Binary) or key.subtype != UUID_SUBTYPE:
+        found = _SUBTYPES.get(getattr(key, "subtype", 0), "general")
         raise operation_failure(
             14,
             "TypeMismatch",
-            f"BSON field '{path}.id' is the wrong binData type 'general', expected type 'UUID'",
+            f"BSON field '{path}.id' is the wrong binData type '{found}', expected type 'UUID'",
         )
+    if len(key) != _UUID_BYTES:
+        message = "uuid must be a 16-byte binary field with UUID (4) subtype"
+        raise operation_failure(207, "InvalidUUID", message)
     if user is not None and not isinstance(user, bytes):
         raise wrong_type(f"{path}.uid", user, ("binData",))
 
@@ -176,8 +187,24 @@ def _check_read_concern(command: dict[str, Any]) -> None:
                 raise invalid_options(f"{field} cannot be a null timestamp")
         elif field != "provenance":
             raise invalid_options(f"Unrecognized option in readConcern: {field}")
+    if "afterClusterTime" in concern and "atClusterTime" in concern:
+        raise invalid_options(
+            "Specifying a timestamp for readConcern snapshot in a causally consistent session is "
+            "not allowed. See https://docs.mongodb.com/manual/core/"
+            "read-isolation-consistency-recency/#causal-consistency"
+        )
     if "atClusterTime" in concern and concern.get("level") != "snapshot":
         raise invalid_options("atClusterTime field can be set only if level is equal to snapshot")
+
+
+def _check_level(name: str, level: str | None) -> None:
+    """Refuse a level that a command has not; `local` is what every command has."""
+    if level in (None, "local") or name in _WITH_READ_CONCERN:
+        return
+    if name != "count":
+        raise server_errors.read_concern_refused(name, str(level))
+    if level == "snapshot":
+        raise server_errors.read_concern_refused(name, level, "read concern snapshot not supported")
 
 
 def _check_write_concern(name: str, command: dict[str, Any]) -> None:
@@ -313,6 +340,12 @@ def _check_api_version(command: dict[str, Any]) -> None:
         raise operation_failure(322, "APIVersionError", f"Cannot accept API version {value}")
 
 
+def _check_api_options(command: dict[str, Any]) -> None:
+    if command.get("apiVersion") is None:
+        message = "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion"
+        raise operation_failure(4886600, "Location4886600", message)
+
+
 def _bad_value(message: str) -> OperationFailure:
     return operation_failure(2, "BadValue", message)
 
@@ -331,4 +364,6 @@ _CHECKS: Final[Mapping[str, Callable[[dict[str, Any]], None]]] = {
     "$clusterTime": _check_cluster_time,
     "maxTimeMS": _check_max_time,
     "apiVersion": _check_api_version,
+    "apiStrict": _check_api_options,
+    "apiDeprecationErrors": _check_api_options,
 }

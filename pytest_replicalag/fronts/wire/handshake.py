@@ -14,13 +14,10 @@ import sys
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from pymongo.errors import OperationFailure
-
 from pytest_replicalag.fronts.wire.protocol import MAX_MESSAGE_BYTES
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES
 from pytest_replicalag.fronts.wire.simulated_set import ELECTION_ID, SimulatedSet
-from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["VERSION", "Handshake"]
 
@@ -138,9 +135,14 @@ class Handshake:
         asked = request.command["getParameter"]
         if asked == "*" or (isinstance(asked, dict) and asked.get("allParameters")):
             return dict(_PARAMETERS)
-        found = {name: _PARAMETERS[name] for name in request.command if name in _PARAMETERS}
-        if not found:
-            raise operation_failure(72, "InvalidOptions", "no option found to get")
+        found: dict[str, Any] = {
+            name: value for name, value in _PARAMETERS.items() if name in request.command
+        }
+        if not found:  # an error without a code, as a server's
+            return {"ok": 0.0, "errmsg": "no option found to get"}
+        if isinstance(asked, dict) and asked.get("showDetails"):
+            settable = {"settableAtRuntime": True, "settableAtStartup": True}
+            return {name: {"value": value, **settable} for name, value in found.items()}
         return found
 
     def get_command_line(self, request: Request) -> Reply:
@@ -174,7 +176,10 @@ class Handshake:
 
     def connection_status(self, request: Request) -> Reply:
         """Nobody is logged in, for there are no users."""
-        return {"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": []}}
+        information: dict[str, Any] = {"authenticatedUsers": [], "authenticatedUserRoles": []}
+        if request.command.get("showPrivileges"):
+            information["authenticatedUserPrivileges"] = []
+        return {"authInfo": information}
 
     def nonce(self, request: Request) -> Reply:
         """A random number."""
@@ -187,21 +192,3 @@ class Handshake:
     def no_roles(self, request: Request) -> Reply:
         """There are no roles of users' own."""
         return {"roles": []}
-
-    def refuse_authentication(self, request: Request) -> Reply:
-        """There are no users.
-
-        Raises:
-            OperationFailure: Always.
-        """
-        raise authentication_failed()
-
-
-def authentication_failed() -> OperationFailure:
-    """Error 18: the URI has a user, and the simulated set has none."""
-    return operation_failure(
-        18,
-        "AuthenticationFailed",
-        "Authentication failed: the simulated replica set of pytest-replicalag has no users; "
-        "connect without user name, password and authMechanism",
-    )

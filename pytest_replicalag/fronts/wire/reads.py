@@ -21,7 +21,7 @@ from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
 
-__all__ = ["READS", "Reads", "batch_reply", "pause"]
+__all__ = ["READS", "Reads", "batch_last", "batch_reply", "pause"]
 
 READS: Final = ("find", "aggregate", "count", "distinct")
 
@@ -114,12 +114,7 @@ class Reads:
         running, own = request.running, request.member
         may_be_stale = preference.mode >= _SERVED_BY_DRIVERS
         if request.is_direct:
-            if preference.mode == 0 and not own.is_primary:
-                raise server_errors.operation_failure(
-                    13435,
-                    "NotPrimaryNoSecondaryOk",
-                    "not primary and secondaryOk=false",
-                )
+            self.check_secondary_ok(own, preference)
             running.count_read(may_be_stale=may_be_stale or not own.is_primary)
             return own
         try:
@@ -127,6 +122,16 @@ class Reads:
         except PyMongoError:  # the driver has chosen by an older description of the set
             running.count_read(may_be_stale=may_be_stale)
             return own
+
+    def check_secondary_ok(self, member: Member, preference: Any) -> None:
+        """Refuse what asks a secondary for the primary's answer.
+
+        Raises:
+            OperationFailure: Error 13435.
+        """
+        if preference.mode == 0 and not member.is_primary:
+            message = "not primary and secondaryOk=false"
+            raise server_errors.operation_failure(13435, "NotPrimaryNoSecondaryOk", message)
 
     def concern(self, request: Request) -> ReadConcern:
         """The read concern of a command, its times as positions in the oplog.
@@ -233,7 +238,13 @@ class Reads:
             size = command.get("cursor", {}).get("batchSize")
             is_single = shows_end = False
         source = Documents(documents, shows_end=shows_end)
-        return self.first_batch(request, source, size, is_single=is_single)
+        reply = self.first_batch(request, source, size, is_single=is_single)
+        if not documents and request.name == "find" and not self._is_created(request):
+            return batch_last(reply)
+        return reply
+
+    def _is_created(self, request: Request) -> bool:
+        return bool(self.target(request).live._store.is_created)
 
     def first_batch(
         self, request: Request, source: Source, size: int | None, *, is_single: bool = False
@@ -246,6 +257,13 @@ class Reads:
             number = cursor.number
         namespace = request.cursor_namespace
         return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": namespace}}
+
+
+def batch_last(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """The same reply as a server orders it that has no collection, or no documents of one."""
+    cursor = dict(reply["cursor"])
+    batch = cursor.pop("firstBatch")
+    return {"cursor": {**cursor, "firstBatch": batch}}
 
 
 def batch_reply(namespace: str, number: int, batch: list[Any]) -> dict[str, Any]:

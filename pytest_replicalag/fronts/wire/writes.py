@@ -53,8 +53,10 @@ class Writes:
 
     def write(self, request: Request) -> Reply | Awaitable[Reply]:
         """Apply a write and wait for its write concern; the caller holds the lock."""
-        if not request.member.is_primary and not writes_out(request):
-            raise not_primary(request)
+        if not request.member.is_primary:
+            if not writes_out(request):
+                raise not_primary(request)
+            self._reads.check_secondary_ok(request.member, self._reads.preference(request))
         if request.in_transaction:
             return self._write_in_transaction(request)
         concern = self.concern(request)
@@ -193,8 +195,6 @@ class Writes:
         """
         sent = request.command.get("readConcern")
         if sent:
-            if sent.get("level") == "snapshot" and not writes_out(request):
-                raise server_errors.snapshot_refused(request.name)
             if sent.get("level") == "linearizable" and writes_out(request):
                 stage = next(iter(request.command["pipeline"][-1]))
                 raise server_errors.linearizable_refused(request.name, stage)

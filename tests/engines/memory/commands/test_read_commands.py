@@ -36,7 +36,7 @@ class TestHints:
             ("find", {"hint": "y_1"}),
             ("find", {"hint": {"y": 1}, "sort": {"x": 1}}),
             ("count", {"hint": "y_1"}),
-            ("aggregate", {"hint": "y_1", "pipeline": []}),
+            ("aggregate", {"hint": "y_1", "pipeline": [], "cursor": {}}),
             ("findAndModify", {"hint": "y_1", "remove": True}),
         ],
     )
