@@ -26,6 +26,9 @@ _RETRYABLE: Final = frozenset(
 """Errors that carry the label `RetryableWriteError` on a retryable write.
 Driver specification, Retryable Writes: Determining Retryable Errors."""
 
+_TRANSIENT: Final = frozenset({24, 46, 112, 246, 251, 267})
+"""Errors that carry the label `TransientTransactionError`, also on a commit."""
+
 _NAMES: Final = {
     2: "BadValue",
     6: "HostUnreachable",
@@ -43,11 +46,15 @@ _NAMES: Final = {
     112: "WriteConflict",
     134: "ReadConcernMajorityNotAvailableYet",
     189: "PrimarySteppedDown",
+    246: "SnapshotUnavailable",
     251: "NoSuchTransaction",
     262: "ExceededTimeLimit",
+    263: "OperationNotSupportedInTransaction",
+    267: "PreparedTransactionInProgress",
     9001: "SocketException",
     10107: "NotWritablePrimary",
     11600: "InterruptedAtShutdown",
+    11601: "Interrupted",
     11602: "InterruptedDueToReplStateChange",
     13388: "StaleConfig",
     13435: "NotPrimaryNoSecondaryOk",
@@ -200,10 +207,11 @@ def _fault(data: Mapping[str, Any], request: Request) -> Fault:
 
 def _labels(code: int, request: Request) -> list[str]:
     """The labels that a server gives an error by itself."""
-    if request.in_transaction and request.name not in ("commitTransaction", "abortTransaction"):
-        transient = _RETRYABLE | {24, 46, 112, 246, 251}
-        return ["TransientTransactionError"] if code in transient else []
     is_ending = request.name in ("commitTransaction", "abortTransaction")
+    if request.in_transaction and not is_ending and code in _RETRYABLE:
+        return ["TransientTransactionError"]
+    if request.in_transaction and code in _TRANSIENT:
+        return ["TransientTransactionError"]
     is_retryable = "txnNumber" in request.command or is_ending
     return ["RetryableWriteError"] if is_retryable and code in _RETRYABLE else []
 
@@ -211,6 +219,9 @@ def _labels(code: int, request: Request) -> list[str]:
 def _labels_of_concern(data: Mapping[str, Any], request: Request) -> list[str] | None:
     if "errorLabels" in data:
         return list(data["errorLabels"])
+    is_ending = request.name in ("commitTransaction", "abortTransaction")
+    if request.in_transaction and not is_ending:
+        return None  # a statement of a transaction does not wait for its write concern
     error = data.get("writeConcernError")
     if isinstance(error, Mapping) and isinstance(error.get("code"), int):
         return _labels(error["code"], request) or None

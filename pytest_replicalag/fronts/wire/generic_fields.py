@@ -20,6 +20,7 @@ from pytest_replicalag.engines.memory.commands.types import (
     whole,
     wrong_type,
 )
+from pytest_replicalag.fronts.wire.stable_api import check_stable_api
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.read_concern import LEVELS
 from pytest_replicalag.replicaset.server_errors import invalid_options, operation_failure
@@ -54,6 +55,8 @@ _SMALLEST_MAX_STALENESS_S: Final = 90
 _LARGEST_INT: Final = 2**31 - 1
 _LARGEST_SET: Final = 50
 
+_API_FIELDS: Final = frozenset({"apiVersion", "apiStrict", "apiDeprecationErrors"})
+
 
 def check_generic_fields(name: str, command: dict[str, Any]) -> None:
     """Refuse what the server does not take; what it takes is put into one form, in place.
@@ -70,6 +73,8 @@ def check_generic_fields(name: str, command: dict[str, Any]) -> None:
             check(command)
     if "readConcern" in command and "autocommit" not in command:
         _check_level(name, command["readConcern"].get("level"))
+    if not _API_FIELDS.isdisjoint(command):
+        check_stable_api(name, command)
     if "writeConcern" in command:
         _check_write_concern(name, command)
     if "txnNumber" in command or "autocommit" in command or "startTransaction" in command:
@@ -330,22 +335,6 @@ def _check_max_time(command: dict[str, Any]) -> None:
     command["maxTimeMS"] = number
 
 
-def _check_api_version(command: dict[str, Any]) -> None:
-    value = command["apiVersion"]
-    if _drop_null(command, "apiVersion"):
-        return
-    if not isinstance(value, str):
-        raise wrong_type("APIParametersFromClient.apiVersion", value, ("string",))
-    if value != "1":
-        raise operation_failure(322, "APIVersionError", f"Cannot accept API version {value}")
-
-
-def _check_api_options(command: dict[str, Any]) -> None:
-    if command.get("apiVersion") is None:
-        message = "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion"
-        raise operation_failure(4886600, "Location4886600", message)
-
-
 def _bad_value(message: str) -> OperationFailure:
     return operation_failure(2, "BadValue", message)
 
@@ -363,7 +352,4 @@ _CHECKS: Final[Mapping[str, Callable[[dict[str, Any]], None]]] = {
     "$readPreference": _check_read_preference,
     "$clusterTime": _check_cluster_time,
     "maxTimeMS": _check_max_time,
-    "apiVersion": _check_api_version,
-    "apiStrict": _check_api_options,
-    "apiDeprecationErrors": _check_api_options,
 }

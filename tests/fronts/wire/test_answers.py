@@ -5,7 +5,7 @@ from __future__ import annotations
 import pymongo
 import pytest
 from bson import Int64
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, WriteError
 from pymongo.read_concern import ReadConcern
 
 from pytest_replicalag.endpoints import Endpoints
@@ -80,3 +80,45 @@ def test_a_pipeline_that_writes_is_not_linearizable(client):
     with pytest.raises(OperationFailure, match=r"\$out cannot be used") as failure:
         collection.aggregate([{"$out": "d"}])
     assert failure.value.code == 72
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ({"ping": 1, "apiVersion": "2"}, 322),
+        ({"ping": 1, "apiStrict": True}, 4886600),
+        ({"ping": 1, "apiVersion": "1", "apiStrict": 5}, 14),
+        ({"distinct": "c", "key": "x", "apiVersion": "1", "apiStrict": True}, 323),
+        (
+            {
+                "aggregate": 1,
+                "pipeline": [{"$listLocalSessions": {}}],
+                "cursor": {},
+                "apiVersion": "1",
+                "apiStrict": True,
+            },
+            323,
+        ),
+    ],
+)
+def test_what_is_not_in_the_stable_api(client, command, code):
+    with pytest.raises(OperationFailure) as failure:
+        client.shop.command(command)
+    assert failure.value.code == code
+
+
+def test_the_stable_api(client):
+    assert client.shop.command({"ping": 1, "apiVersion": "1", "apiStrict": True})["ok"] == 1
+    command = {"distinct": "c", "key": "x", "apiVersion": "1", "apiDeprecationErrors": True}
+    assert client.shop.command(command)["values"] == []
+
+
+def test_which_document_fails_validation(client):
+    collection = client.shop.create_collection("c", validator={"x": {"$type": "string"}})
+    with pytest.raises(WriteError) as failure:
+        collection.insert_one({"_id": 7, "x": 1})
+    assert failure.value.details["errInfo"]["failingDocumentId"] == 7
+    collection.insert_one({"_id": 8, "x": "1"})
+    with pytest.raises(WriteError) as failure:
+        collection.update_one({"x": "1"}, {"$set": {"x": 1}})
+    assert failure.value.details["errInfo"]["failingDocumentId"] == 8

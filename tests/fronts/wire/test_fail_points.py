@@ -115,3 +115,14 @@ def test_the_next_test_starts_without_them(client):
     fail(client, "alwaysOn", failCommands=["find"], errorCode=2)
     with governor.govern(simulation_of(lag="0")):
         assert client.shop.orders.find_one() is None
+
+
+def test_a_commit_that_may_be_tried_again_with_its_transaction(client):
+    client.shop.orders.insert_one({"_id": 1})
+    fail(client, {"times": 1}, failCommands=["commitTransaction"], errorCode=251)
+    with client.start_session() as session:
+        session.start_transaction()
+        client.shop.orders.update_one({"_id": 1}, {"$set": {"x": 1}}, session=session)
+        with pytest.raises(OperationFailure) as failure:
+            session.commit_transaction()
+    assert failure.value.has_error_label("TransientTransactionError")

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
 from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
+from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name, wrong_type
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_array_filters", "check_update"]
@@ -184,7 +184,9 @@ def check_array_filters(update: Any, array_filters: Any) -> None:
     has_operators = isinstance(update, Mapping) and next(iter(update), "")[:1] == "$"
     paths = " ".join(_paths(update)) if has_operators else ""
     seen = set()
-    for one in array_filters:
+    for place, one in enumerate(array_filters):
+        if not isinstance(one, Mapping):
+            raise wrong_type(f"update.updates.arrayFilters.{place}", one, ("object",))
         check_filter(one)
         for identifier in {name.partition(".")[0] for name in one if name[:1] != "$"}:
             if identifier in seen:

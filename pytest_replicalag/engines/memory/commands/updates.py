@@ -6,7 +6,8 @@ operators and all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -25,8 +26,9 @@ from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["apply_update", "ensure_created", "validates"]
+__all__ = ["apply_update", "ensure_created", "telling_what_failed", "validates"]
 
+_INVALID_DOCUMENT: Final = 121
 _LOSING_IDS: Final = frozenset({"$project", "$replaceRoot", "$replaceWith", "$unset"})
 """Stages after which a document may have no `_id`; a server then gives it its own back."""
 
@@ -42,6 +44,25 @@ def validates(collection: Any, command: Mapping[str, Any]) -> bool:
     """Whether documents have to pass the collection's validator; most have none."""
     options: Mapping[str, Any] = getattr(collection._store, "options", {})
     return not (command.get("bypassDocumentValidation") and options.get("validator"))
+
+
+@contextmanager
+def telling_what_failed(key: Callable[[], Any]) -> Iterator[None]:
+    """Let the error of a document that fails validation name it, as a server's does.
+
+    Args:
+        key: Gives its `_id`.
+    """
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code != _INVALID_DOCUMENT:
+            raise
+        message = "Document failed validation"
+        failure = operation_failure(_INVALID_DOCUMENT, "DocumentValidationFailure", message)
+        info = {"failingDocumentId": key(), "details": {}}
+        failure.details["errInfo"] = info  # type: ignore[index]
+        raise failure from None
 
 
 def apply_update(
@@ -118,7 +139,10 @@ def _update_by_operators(
     if looks_at_documents(update):
         for document in _targets(collection, filter, multi):
             check_document(document, update)
-    result: dict[str, Any] = collection._update(filter, _for_library(update), multi=multi, **more)
+    with telling_what_failed(lambda: _targets(collection, filter, False)[0]["_id"]):
+        result: dict[str, Any] = collection._update(
+            filter, _for_library(update), multi=multi, **more
+        )
     return result
 
 

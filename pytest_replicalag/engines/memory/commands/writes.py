@@ -25,6 +25,7 @@ from pytest_replicalag.engines.memory.commands.update_syntax import (
 from pytest_replicalag.engines.memory.commands.updates import (
     apply_update,
     ensure_created,
+    telling_what_failed,
     validates,
 )
 from pytest_replicalag.engines.memory.commands.variables import (
@@ -221,7 +222,7 @@ def _insert(batch: _Batch, document: Any, _: int) -> None:
     _check_id(document["_id"])
     _check_names(document)
     ensure_created(collection)
-    with server_errors(collection):
+    with server_errors(collection), telling_what_failed(lambda: document["_id"]):
         collection._insert(document, **({} if batch.validates else {"validate": False}))
     batch.reply["n"] += 1
 
