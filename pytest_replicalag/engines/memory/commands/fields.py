@@ -81,6 +81,7 @@ _UPDATE = CommandFields(
     ignored=("hint",),
     refused=("collation", "c", "sort"),
     types={"q": _DOCUMENT, "multi": _BOOL, "upsert": _BOOL, "arrayFilters": _ARRAY},
+    parts={"arrayFilters": None},
 )
 
 _DELETE = CommandFields(
@@ -121,6 +122,7 @@ _FIND_AND_MODIFY = CommandFields(
         "new": SAFE_BOOL,
         "upsert": SAFE_BOOL,
     },
+    parts={"arrayFilters": None},
 )
 
 COMMANDS: Final[Mapping[str, CommandFields]] = {
