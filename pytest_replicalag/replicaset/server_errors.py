@@ -28,7 +28,7 @@ __all__ = [
     "snapshot_refused",
     "snapshot_too_old",
     "snapshot_unavailable",
-    "stream_level_refused",
+    "stream_read_concern",
     "time_ahead",
     "unknown_read_concern",
     "unknown_write_concern",
@@ -93,21 +93,22 @@ def snapshot_refused(command: str) -> OperationFailure:
     return read_concern_refused(command, "snapshot")
 
 
-def stream_level_refused(level: str) -> OperationFailure:
-    """Error 72: a change stream was asked for at another read concern than `majority`."""
-    return invalid_options(
-        f'Command aggregate does not support {{ readConcern: {{ level: "{level}", provenance: '
-        '"clientSupplied" } } :: caused by :: Aggregation stage $changeStream cannot run with a '
-        f"readConcern other than 'majority'. Current readConcern: {level}"
-    )
-
-
 def linearizable_refused(command: str, stage: str) -> OperationFailure:
     """Error 72: a pipeline that writes has read concern linearizable."""
     return invalid_options(
         f'Command {command} does not support {{ readConcern: {{ level: "linearizable", '
         f'provenance: "clientSupplied" }} }} :: caused by :: {stage} cannot be used with a '
         "'linearizable' read concern level"
+    )
+
+
+def stream_read_concern(level: str) -> OperationFailure:
+    """Error 72: a change stream was asked for at another read concern than `majority`."""
+    return read_concern_refused(
+        "aggregate",
+        level,
+        "Aggregation stage $changeStream cannot run with a readConcern other than 'majority'. "
+        f"Current readConcern: {level}",
     )
 
 

@@ -175,14 +175,11 @@ class ChangeStream:
                 with self._governor.lock:
                     session.transaction.enter(self._front.engine, self._front.attach(), 0)
                     session.transaction.drop()
-                raise transaction_errors.refused(
-                    "Operation not permitted in transaction :: caused by :: Aggregation stage "
-                    "$changeStream cannot run within a multi-document transaction."
-                )
+                raise transaction_errors.stream_refused()
             if session.is_snapshot:
                 level = "snapshot"
         if level not in (None, "majority"):
-            raise server_errors.stream_level_refused(level)
+            raise server_errors.stream_read_concern(level)
 
     # -- pymongo's public face -------------------------------------------------------------
 

@@ -91,14 +91,11 @@ class ChangeStreams:
             raise transaction_errors.stream_refused()
         level = (request.command.get("readConcern") or {}).get("level", "majority")
         if level != "majority":
-            reason = (
-                "Aggregation stage $changeStream cannot run with a readConcern other than "
-                f"'majority'. Current readConcern: {level}"
-            )
-            raise server_errors.read_concern_refused(request.name, level, reason)
+            raise server_errors.stream_read_concern(level)
         running = request.running
         running.replica_set.clock.round_trip()
-        member = self._reads.serving(request, self._reads.preference(request))
+        preference = self._reads.preference(request)
+        member = self._reads.serving(request, preference, for_stream=True)
         self._reads.concern(request)
         stage, *pipeline = request.command["pipeline"]
         stream = self._set.engine.watch(
@@ -115,9 +112,9 @@ class ChangeStreams:
         )
         request.position = running.replica_set.applied(member)
         namespace = f"{request.database}.{request.collection or '$cmd.aggregate'}"
-        cursor = self._cursors.open(request, namespace, source)
+        number = 0 if stream.is_closed else self._cursors.open(request, namespace, source).number
         reply = {"firstBatch": batch, "postBatchResumeToken": stream.resume_token}
-        return {"cursor": {**reply, "id": Int64(cursor.number), "ns": namespace}}
+        return {"cursor": {**reply, "id": Int64(number), "ns": namespace}}
 
     async def get_more(self, request: Request, cursor: ServerCursor) -> Reply:
         """The next events, once there are any, or the time is over.

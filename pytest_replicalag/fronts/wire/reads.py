@@ -102,8 +102,8 @@ class Reads:
             preference = self._preferences[key] = _preference(sent)
         return preference
 
-    def serving(self, request: Request, preference: Any) -> Member:
-        """The member that answers.
+    def serving(self, request: Request, preference: Any, *, for_stream: bool = False) -> Member:
+        """The member that answers, or that serves a change stream.
 
         The driver has picked an endpoint by chance among the eligible ones. The set's own rule
         picks again, so that the outcome does not hang on that; a direct connection pins it.
@@ -118,7 +118,7 @@ class Reads:
             running.count_read(may_be_stale=may_be_stale or not own.is_primary)
             return own
         try:
-            return running.select(preference)
+            return running.select(preference, for_stream=for_stream)
         except PyMongoError:  # the driver has chosen by an older description of the set
             running.count_read(may_be_stale=may_be_stale)
             return own

@@ -10,6 +10,7 @@ from typing import Final
 
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.change_log import TransactionIdentity
 from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import ServerSession, TransactionState
@@ -99,7 +100,9 @@ class Transactions:
                 "in order to run in a transaction"
             )
         self._engine.attach(request.running.journal)
-        session.start(self._engine.begin(request.running.journal))
+        transaction = self._engine.begin(request.running.journal)
+        transaction.identity = TransactionIdentity(session.lsid, session.txn_number)
+        session.start(transaction)
 
     def _fail(self, session: ServerSession, request: Request, error: OperationFailure) -> None:
         if session.txn_number == request.command["txnNumber"]:
