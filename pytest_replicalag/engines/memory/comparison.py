@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pytest_replicalag.engines.memory.collections import NO_KEY, Matches, direct_key
+from pytest_replicalag.engines.memory.contents import METADATA, Record
 from pytest_replicalag.engines.memory.documents import is_same
 from pytest_replicalag.engines.memory.engine import MemoryEngine, Past
-from pytest_replicalag.engines.memory.store import METADATA, Record
 from pytest_replicalag.engines.memory.versions import NO_CHANGES, Changes
 
 __all__ = ["Comparable", "Evaluation", "Find", "FindRead", "LibraryFind", "OtherRead"]

@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
-from pytest_replicalag.engines.memory.store import (
+from pytest_replicalag.engines.memory.contents import (
     INCARNATION,
     METADATA,
-    CollectionHistory,
-    DatabaseHistory,
     Incarnation,
     Metadata,
     Record,
-    ServerHistory,
 )
+from pytest_replicalag.engines.memory.store import CollectionHistory, DatabaseHistory, ServerHistory
 from pytest_replicalag.engines.memory.versions import (
     ABSENT,
     NO_CHANGES,

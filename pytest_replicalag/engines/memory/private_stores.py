@@ -17,13 +17,8 @@ from weakref import ref
 from pymongo.errors import DuplicateKeyError
 
 from pytest_replicalag.engines.memory.change_log import PendingChanges
-from pytest_replicalag.engines.memory.store import (
-    METADATA,
-    CollectionHistory,
-    DatabaseHistory,
-    Record,
-    ServerHistory,
-)
+from pytest_replicalag.engines.memory.contents import METADATA, Record
+from pytest_replicalag.engines.memory.store import CollectionHistory, DatabaseHistory, ServerHistory
 from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
 from pytest_replicalag.replicaset import transaction_errors as errors
 

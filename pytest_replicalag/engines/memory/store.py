@@ -33,17 +33,7 @@ from pytest_replicalag.engines.memory.journal import Journal, resting_journal
 from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
 
-__all__ = [
-    "INCARNATION",
-    "METADATA",
-    "CollectionHistory",
-    "DatabaseHistory",
-    "Incarnation",
-    "Metadata",
-    "Record",
-    "ServerHistory",
-    "StoreClasses",
-]
+__all__ = ["CollectionHistory", "DatabaseHistory", "ServerHistory", "StoreClasses"]
 
 
 class CollectionHistory:

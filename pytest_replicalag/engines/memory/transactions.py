@@ -22,9 +22,10 @@ from weakref import finalize
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.change_log import TransactionIdentity
+from pytest_replicalag.engines.memory.contents import METADATA
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.engines.memory.private_stores import PrivateCollection, private_server
-from pytest_replicalag.engines.memory.store import METADATA, CollectionHistory, ServerHistory
+from pytest_replicalag.engines.memory.store import CollectionHistory, ServerHistory
 from pytest_replicalag.engines.memory.versions import ABSENT
 from pytest_replicalag.replicaset import transaction_errors as errors
 
