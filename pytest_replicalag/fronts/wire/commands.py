@@ -17,6 +17,7 @@ from pytest_replicalag.fronts.wire.clients import Clients
 from pytest_replicalag.fronts.wire.connection import Connection
 from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.fail_points import FailPoints, Fault
+from pytest_replicalag.fronts.wire.generic_fields import OWN_FIELDS, check_own_fields
 from pytest_replicalag.fronts.wire.getmore import GetMore
 from pytest_replicalag.fronts.wire.handshake import Handshake
 from pytest_replicalag.fronts.wire.introductions import (
@@ -314,6 +315,8 @@ class Commands:
     def _run_checked(self, request: Request, command: Command) -> Reply | Awaitable[Reply]:
         if command.has_fields:
             data.check_fields(request.name, request.command)
+        elif request.name in OWN_FIELDS:
+            check_own_fields(request.name, request.command)
         return command.run(request)
 
     def _enter_session(self, request: Request) -> None:

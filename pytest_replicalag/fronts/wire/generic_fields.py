@@ -13,6 +13,7 @@ from bson import Binary
 from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.commands.fields import GENERIC
 from pytest_replicalag.engines.memory.commands.types import (
     NUMBER,
     SAFE_BOOL,
@@ -25,12 +26,25 @@ from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.read_concern import LEVELS
 from pytest_replicalag.replicaset.server_errors import invalid_options, operation_failure
 
-__all__ = ["check_generic_fields"]
+__all__ = ["OWN_FIELDS", "check_generic_fields", "check_own_fields"]
 
 _RETRYABLE: Final = frozenset({"insert", "update", "delete", "findAndModify", "findandmodify"})
 
 _WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "ping"})
 """Commands that have no business with sessions; a transaction number on them is an error."""
+
+OWN_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "abortTransaction": ("recoveryToken",),
+    "commitTransaction": ("recoveryToken",),
+    "connectionStatus": ("showPrivileges",),
+    "endSessions": (),
+    "getMore": ("collection", "batchSize", "term", "lastKnownCommittedOpTime"),
+    "killCursors": ("cursors",),
+    "killSessions": (),
+    "ping": (),
+    "refreshSessions": (),
+}
+"""The fields of those commands on no data that take no other ones; the rest takes any."""
 
 _WITH_READ_CONCERN: Final = frozenset({"aggregate", "distinct", "find", "getMore"})
 
@@ -79,6 +93,17 @@ def check_generic_fields(name: str, command: dict[str, Any]) -> None:
         _check_write_concern(name, command)
     if "txnNumber" in command or "autocommit" in command or "startTransaction" in command:
         _check_transaction(name, command)
+
+
+def check_own_fields(name: str, command: Mapping[str, Any]) -> None:
+    """Refuse a field that one of the commands has not whose fields the engine does not know.
+
+    Raises:
+        OperationFailure: Error 40415.
+    """
+    for field in command:
+        if field != name and field not in GENERIC and field not in OWN_FIELDS[name]:
+            raise _unknown_field(f"{name}.{field}")
 
 
 def _check_typed(field: str, value: Any, expected: str, found: str | None = None) -> None:

@@ -291,6 +291,13 @@ def test_options_of_the_stable_api_need_its_version(primary):
             40415,
             "BSON field 'FindCommandRequest.nosuch' is an unknown field.",
         ),
+        ({"ping": 1, "nosuch": 1}, 40415, "BSON field 'ping.nosuch' is an unknown field."),
+        ({"ping": 1, "$nosuch": 1}, 40415, "BSON field 'ping.$nosuch' is an unknown field."),
+        (
+            {"getMore": Int64(5), "collection": "orders", "nosuch": 1},
+            40415,
+            "BSON field 'getMore.nosuch' is an unknown field.",
+        ),
         ({"find": "orders", "filter": 5}, 14, "Expected field filterto be of type object"),
         (
             {"aggregate": "orders", "pipeline": 5, "cursor": {}},
