@@ -4,7 +4,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from pytest_replicalag.endpoints import command_table
-from pytest_replicalag.engines.memory.commands import COMMANDS
+from pytest_replicalag.engines.memory.commands import COMMANDS, LACKING
 from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import OPTIONS, Given
 from pytest_replicalag.settings import read_marker, resolve
@@ -105,6 +105,18 @@ class CommandFields(Directive):
         return [table(rows, (18, 30, 26, 26), "fields")]
 
 
+class LackingOperators(Directive):
+    """A table of the operators that are refused, by where they stand."""
+
+    def run(self):
+        rows = [("Where", "Refused with error 115")]
+        rows += [
+            (where, [part for name in sorted(names) for part in (code(name), nodes.Text(" "))])
+            for where, names in LACKING.items()
+        ]
+        return [table(rows, (18, 82))]
+
+
 def marked(args, words):
     """What a marker with these arguments means."""
     return resolve([read_marker(args, words, "test_orders.py::test_order")])
@@ -177,4 +189,5 @@ def setup(app):
     app.add_directive("replica-lag-bad-settings", BadSettings)
     app.add_directive("replica-lag-commands", Commands)
     app.add_directive("replica-lag-command-fields", CommandFields)
+    app.add_directive("replica-lag-lacking-operators", LackingOperators)
     return {"version": "1", "parallel_read_safe": True}

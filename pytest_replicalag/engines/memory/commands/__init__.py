@@ -14,12 +14,14 @@ from pytest_replicalag.engines.memory.commands.catalog import catalog
 from pytest_replicalag.engines.memory.commands.checks import check_fields
 from pytest_replicalag.engines.memory.commands.describe import describe
 from pytest_replicalag.engines.memory.commands.fields import COMMANDS, CommandFields
+from pytest_replicalag.engines.memory.commands.lacking import LACKING
 from pytest_replicalag.engines.memory.commands.names import check_database
 from pytest_replicalag.engines.memory.commands.reads import read
 from pytest_replicalag.engines.memory.commands.writes import Statement, write
 
 __all__ = [
     "COMMANDS",
+    "LACKING",
     "CommandFields",
     "Statement",
     "catalog",

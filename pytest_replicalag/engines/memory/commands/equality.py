@@ -81,7 +81,7 @@ def filter_for_library(filter: Any) -> Any:
         if name in ("$and", "$or", "$nor"):
             found[name] = [filter_for_library(one) for one in value]
         elif name[:1] == "$":
-            found[name] = for_filter(value)
+            found[name] = for_pipeline(value)
         elif name == "_id" and not isinstance(value, Mapping):
             found[name] = for_filter(value)  # the store finds it by its key
         else:

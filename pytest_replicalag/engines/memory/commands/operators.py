@@ -18,6 +18,8 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = [
     "EXPRESSIONS",
+    "REFUSED_CONDITIONS",
+    "REFUSED_EXPRESSIONS",
     "check_expression",
     "check_filter",
     "check_pipeline",
@@ -44,6 +46,9 @@ _REFUSED_CONDITIONS: Final = frozenset(
         "$geoNear", "$uniqueDocs",
     }
 )  # fmt: skip
+
+REFUSED_CONDITIONS: Final = _REFUSED_AT_TOP | _REFUSED_CONDITIONS
+"""Operators of filters that are refused."""
 
 _STAGES: Final = frozenset(
     {
@@ -86,7 +91,7 @@ EXPRESSIONS: Final = frozenset(
 )  # fmt: skip
 """The operators of expressions that a server has; where the library has one not, it says so."""
 
-_REFUSED_EXPRESSIONS: Final = frozenset(
+REFUSED_EXPRESSIONS: Final = frozenset(
     {"$accumulator", "$function", "$meta", "$rand", "$sampleRate", "$strcasecmp"}
 )
 """The library runs `$function` as Python, has no text scores, and compares strings otherwise."""
@@ -280,7 +285,7 @@ def check_expression(expression: Any) -> None:
     if not isinstance(expression, Mapping):
         return
     for name, value in expression.items():
-        if name in _REFUSED_EXPRESSIONS:
+        if name in REFUSED_EXPRESSIONS:
             raise not_supported(f"the operator {name}")
         if name[:1] == "$" and len(expression) == 1 and name not in EXPRESSIONS:
             raise operation_failure(

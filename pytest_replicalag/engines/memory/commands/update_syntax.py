@@ -15,7 +15,7 @@ from pytest_replicalag.engines.memory.commands.operators import check_filter, ch
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name, wrong_type
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["check_array_filters", "check_update"]
+__all__ = ["REFUSED_OPERATORS", "check_array_filters", "check_update"]
 
 _OPERATORS: Final = frozenset(
     {
@@ -23,7 +23,9 @@ _OPERATORS: Final = frozenset(
         "$pullAll", "$push", "$rename", "$set", "$setOnInsert", "$unset",
     }
 )  # fmt: skip
-_REFUSED: Final = frozenset({"$mul"})
+REFUSED_OPERATORS: Final = frozenset({"$mul"})
+"""The library does not have it."""
+
 _ON_ARRAYS: Final = frozenset({"$addToSet", "$pull", "$pullAll", "$push"})
 """Operators for which the library does not know `$[]` and `$[<identifier>]`."""
 
@@ -69,7 +71,7 @@ def _check_operator(name: str, fields: Any) -> None:
             f"Modifiers operate on fields but we found type {type_name(fields)} instead. For "
             f"example: {{$mod: {{<field>: ...}}}} not {{{name}: {shown(fields)}}}"
         )
-    if name in _REFUSED:
+    if name in REFUSED_OPERATORS:
         raise not_supported(f"the operator {name}")
     for path, value in fields.items():
         check = _CHECKS.get(name)

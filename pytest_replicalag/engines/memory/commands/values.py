@@ -98,24 +98,28 @@ def _with_type(condition: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_pipeline(stages: Any) -> Any:
-    """A pipeline as the library takes it: like a filter, and `$getField` in other words.
+    """A pipeline, or an expression, as the library takes it: like a filter, and in other words.
 
-    mongomock-ng answers null to a `$getField` whose input is an expression, which Django's backend
-    sends for each `count()`. A variable's path means the same where the field's name is plain.
+    To mongomock-ng the negation of an array with one expression is always false. It answers null
+    to a `$getField` whose input is an expression, which Django's backend sends for each `count()`;
+    a variable's path means the same where the field's name is plain.
     """
-    return _without_get_field(for_filter(stages))
+    return _in_other_words(for_filter(stages))
 
 
-def _without_get_field(value: Any) -> Any:
+def _in_other_words(value: Any) -> Any:
     if isinstance(value, list):
-        return [_without_get_field(item) for item in value]
+        return [_in_other_words(item) for item in value]
     if not isinstance(value, dict):
         return value
+    negated = value.get("$not")
+    if len(value) == 1 and isinstance(negated, list) and len(negated) == 1:
+        return {"$not": _in_other_words(negated[0])}
     wanted = value.get("$getField")
     if len(value) == 1 and isinstance(wanted, dict) and wanted.keys() == {"field", "input"}:
-        field, source = wanted["field"], _without_get_field(wanted["input"])
+        field, source = wanted["field"], _in_other_words(wanted["input"])
         if isinstance(field, str) and field and not field.startswith("$") and "." not in field:
             return {"$let": {"vars": {"input": source}, "in": f"$$input.{field}"}}
     return {
-        key: item if key == "$literal" else _without_get_field(item) for key, item in value.items()
+        key: item if key == "$literal" else _in_other_words(item) for key, item in value.items()
     }

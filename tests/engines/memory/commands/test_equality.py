@@ -112,3 +112,11 @@ def test_what_pull_asks_for(run: Any) -> None:
     run("insert", "c", documents=[{"_id": 1, "a": [1, 2, 3]}])
     run("update", "c", updates=[{"q": {}, "u": {"$pull": {"a": {"$gt": 1, "$ne": 3}}}}])
     assert run("find", "c") == [{"_id": 1, "a": [1, 3]}]
+
+
+def test_negation(run: Any) -> None:
+    run("insert", "c", documents=[{"_id": 1, "x": False}, {"_id": 2, "x": 1}, {"_id": 3}])
+    stages = [{"$project": {"not": {"$not": ["$x"]}}}]
+    found = run("aggregate", "c", pipeline=stages, cursor={})
+    assert [document["not"] for document in found] == [True, False, True]
+    assert len(run("find", "c", filter={"$expr": {"$not": [{"$eq": ["$x", 1]}]}})) == 2
