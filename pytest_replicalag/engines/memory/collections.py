@@ -408,6 +408,7 @@ def engine_classes(library: Library) -> EngineClasses:
             "_applies": staticmethod(applies),
             "_bulk_takes_sort": library.bulk_takes_sort,
             "_hashdict": library.hashdict,
+            "_precedes": staticmethod(library.precedes),
         },
     )
     past = _classes(

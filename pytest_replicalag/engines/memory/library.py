@@ -108,6 +108,15 @@ class Library:
             return document
         return self._module("collection")._copy_field(document, kind)
 
+    def precedes(self, one: Any, other: Any) -> bool:
+        """Whether a value comes before another in BSON's order.
+
+        Raises:
+            NotImplementedError: The library does not know a type.
+        """
+        comparable = self._module("filtering").BsonComparable
+        return bool(comparable(one) < comparable(other))
+
     def refuse_session(self, session: object) -> None:
         """Raise what the library raises for a session, unless it was told to ignore sessions.
 

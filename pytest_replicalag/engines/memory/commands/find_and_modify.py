@@ -9,10 +9,7 @@ from pytest_replicalag.engines.memory.commands.errors import server_errors
 from pytest_replicalag.engines.memory.commands.hints import check_hint
 from pytest_replicalag.engines.memory.commands.operators import check_projection
 from pytest_replicalag.engines.memory.commands.reads import filter_of, sort_of, with_id_first
-from pytest_replicalag.engines.memory.commands.update_syntax import (
-    check_array_filters,
-    check_update,
-)
+from pytest_replicalag.engines.memory.commands.update_checks import check_kind, check_update
 from pytest_replicalag.engines.memory.commands.updates import apply_update, validates
 from pytest_replicalag.engines.memory.commands.variables import in_pipeline, variables_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
@@ -45,8 +42,8 @@ def find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, An
             9, "FailedToParse", "Either an update or remove=true must be specified"
         )
     if not remove:
+        check_kind(update)
         check_update(update, multi=False)
-        check_array_filters(update, command.get("arrayFilters"))
     variables = variables_of(command)
     if isinstance(update, list):
         command = {**command, "update": in_pipeline(update, variables)}

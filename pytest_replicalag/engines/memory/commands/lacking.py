@@ -12,7 +12,6 @@ from pytest_replicalag.engines.memory.commands.operators import (
     REFUSED_CONDITIONS,
     REFUSED_EXPRESSIONS,
 )
-from pytest_replicalag.engines.memory.commands.update_syntax import REFUSED_OPERATORS
 
 __all__ = ["LACKING", "LACKING_EXPRESSIONS", "LACKING_STAGES"]
 
@@ -37,7 +36,6 @@ LACKING_EXPRESSIONS: Final = frozenset(
 
 LACKING: Final[Mapping[str, frozenset[str]]] = {
     "Filters": REFUSED_CONDITIONS,
-    "Updates": REFUSED_OPERATORS,
     "Stages": LACKING_STAGES,
     "Expressions": LACKING_EXPRESSIONS | REFUSED_EXPRESSIONS,
 }

@@ -17,6 +17,7 @@ from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = [
+    "CONDITIONS",
     "EXPRESSIONS",
     "REFUSED_CONDITIONS",
     "REFUSED_EXPRESSIONS",
@@ -33,7 +34,7 @@ _REFUSED_AT_TOP: Final = frozenset(
 )
 """The library evaluates `$where` as Python, and has no search and no schemas."""
 
-_CONDITIONS: Final = frozenset(
+CONDITIONS: Final = frozenset(
     {
         "$all", "$elemMatch", "$eq", "$exists", "$geoIntersects", "$geoWithin", "$geometry", "$gt",
         "$gte", "$in", "$lt", "$lte", "$maxDistance", "$minDistance", "$ne", "$near",
@@ -144,7 +145,7 @@ def _check_condition(condition: Any) -> None:
     for name, value in condition.items():
         if name in _REFUSED_CONDITIONS:
             raise not_supported(f"the operator {name}")
-        if name not in _CONDITIONS:
+        if name not in CONDITIONS:
             raise _bad(f"unknown operator: {name}")
         if name in ("$in", "$nin", "$all") and not isinstance(value, list):
             raise _bad(f"{name} needs an array")

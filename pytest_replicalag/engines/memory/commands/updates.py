@@ -1,14 +1,13 @@
-"""Updates, and how the library is brought to apply them as a server does.
+"""How the library is brought to apply an update as a server does.
 
-The library takes the `_id` of a replaced or upserted document from the filter as it stands there,
-operators and all.
+What an update comes to for each document is told by `update_targets.py`; the library applies it. A
+replacement and a pipeline are the library's as they stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any, Final
 
 from bson import ObjectId, Regex
@@ -16,14 +15,13 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.equality import stages_for_library
 from pytest_replicalag.engines.memory.commands.errors import server_errors, shown
-from pytest_replicalag.engines.memory.commands.targets import (
-    check_document,
-    has_position,
-    looks_at_documents,
-    with_position,
-)
+from pytest_replicalag.engines.memory.commands.identities import check_id
+from pytest_replicalag.engines.memory.commands.positions import Positions
+from pytest_replicalag.engines.memory.commands.update_checks import array_filters_of
+from pytest_replicalag.engines.memory.commands.update_targets import target_of
+from pytest_replicalag.engines.memory.commands.upserts import seed
 from pytest_replicalag.engines.memory.commands.values import for_filter
-from pytest_replicalag.engines.memory.library import library_of
+from pytest_replicalag.engines.memory.documents import is_same
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["apply_update", "ensure_created", "telling_what_failed", "validates"]
@@ -47,11 +45,11 @@ def validates(collection: Any, command: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def telling_what_failed(key: Callable[[], Any]) -> Iterator[None]:
+def telling_what_failed(key: Any) -> Iterator[None]:
     """Let the error of a document that fails validation name it, as a server's does.
 
     Args:
-        key: Gives its `_id`.
+        key: Its `_id`.
     """
     try:
         yield
@@ -60,7 +58,7 @@ def telling_what_failed(key: Callable[[], Any]) -> Iterator[None]:
             raise
         message = "Document failed validation"
         failure = operation_failure(_INVALID_DOCUMENT, "DocumentValidationFailure", message)
-        info = {"failingDocumentId": key(), "details": {}}
+        info = {"failingDocumentId": key, "details": {}}
         failure.details["errInfo"] = info  # type: ignore[index]
         raise failure from None
 
@@ -93,93 +91,69 @@ def apply_update(
     """
     is_replacement = isinstance(update, Mapping) and next(iter(update), "")[:1] != "$"
     more: dict[str, Any] = {} if validates else {"validate": False}
-    if array_filters:
-        more["array_filters"] = for_filter(array_filters)
+    positions = Positions(
+        asked,
+        {} if is_replacement else array_filters_of(array_filters, update),
+        collection._applies,
+    )
     if upsert:
         ensure_created(collection)
     with server_errors(collection):
-        if upsert or is_replacement:
-            found = next(iter(collection._iter_documents(filter)), None)
-            if found is None:
-                if not upsert:
-                    return {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": False}
-                return _upsert(collection, asked, update, is_replacement, more)
-            if is_replacement:
-                _check_own_key(update, found["_id"])
-                result: dict[str, Any] = collection._update({"_id": found["_id"]}, update, **more)
-                return result
-        if isinstance(update, list):
-            return _update_by_pipeline(collection, filter, update, multi, more)
-        return _update_by_operators(collection, filter, asked, update, multi, more)
-
-
-def _update_by_pipeline(
-    collection: Any, filter: Any, pipeline: list[Any], multi: bool, more: dict[str, Any]
-) -> dict[str, Any]:
-    """Update documents by a pipeline; each of them keeps its `_id`."""
-    pipeline = stages_for_library(pipeline)
-    if not any(_LOSING_IDS & stage.keys() for stage in pipeline):
-        result: dict[str, Any] = collection._update(filter, pipeline, multi=multi, **more)
-        return result
-    keys = [document["_id"] for document in _targets(collection, filter, multi)]
-    total = {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": bool(keys)}
-    for key in keys:
-        keeping = {"$replaceWith": {"$mergeObjects": [{"_id": {"$literal": key}}, "$$ROOT"]}}
-        result = collection._update({"_id": key}, [*pipeline, keeping], **more)
-        total["n"] += result["n"]
-        total["nModified"] += result["nModified"]
+        found = collection._iter_documents(filter)
+        documents = list(found) if multi else [one for one in [next(found, None)] if one]
+        if not documents and upsert:
+            return _upsert(collection, asked, update, is_replacement, positions, more)
+        total: dict[str, Any] = {
+            "n": 0,
+            "nModified": 0,
+            "upserted": None,
+            "updatedExisting": bool(documents),
+        }
+        for document in documents:
+            with telling_what_failed(document["_id"]):
+                total["nModified"] += _update_one(
+                    collection, document, update, is_replacement, positions, more
+                )
+            total["n"] += 1
     return total
 
 
-def _update_by_operators(
-    collection: Any, filter: Any, asked: Any, update: Any, multi: bool, more: dict[str, Any]
-) -> dict[str, Any]:
-    if has_position(update):
-        return _update_at_positions(collection, filter, asked, update, multi, more)
-    if looks_at_documents(update):
-        for document in _targets(collection, filter, multi):
-            check_document(document, update)
-    with telling_what_failed(lambda: _targets(collection, filter, False)[0]["_id"]):
-        result: dict[str, Any] = collection._update(
-            filter, _for_library(update), multi=multi, **more
-        )
-    return result
-
-
-def _targets(collection: Any, filter: Any, multi: bool) -> list[Any]:
-    """The documents that an update will change."""
-    return list(islice(collection._iter_documents(filter), None if multi else 1))
-
-
-def _update_at_positions(
-    collection: Any, filter: Any, asked: Any, update: Any, multi: bool, more: dict[str, Any]
-) -> dict[str, Any]:
-    """Update documents one by one, each with the number of its own element in place of `$`."""
-    library = library_of(collection.database.client)
-    assert library is not None
-    targets = _targets(collection, filter, multi)
-    updates = []
-    for document in targets:
-        updates.append(with_position(library, asked, document, update))
-        check_document(document, updates[-1])
-    total = {"n": 0, "nModified": 0, "upserted": None, "updatedExisting": bool(targets)}
-    for document, own in zip(targets, updates, strict=True):
-        result = collection._update({"_id": document["_id"]}, _for_library(own), **more)
-        total["n"] += result["n"]
-        total["nModified"] += result["nModified"]
-    return total
+def _update_one(
+    collection: Any,
+    document: Mapping[str, Any],
+    update: Any,
+    is_replacement: bool,
+    positions: Positions,
+    more: dict[str, Any],
+) -> int:
+    """Update a document; returns how many were modified, 0 or 1."""
+    key = document["_id"]
+    retypes = False
+    if isinstance(update, list):
+        if not update:
+            return 0
+        update = stages_for_library(update)
+        if any(_LOSING_IDS & stage.keys() for stage in update):
+            own = {"_id": {"$literal": key}}
+            update = [*update, {"$replaceWith": {"$mergeObjects": [own, "$$ROOT"]}}]
+    elif is_replacement:
+        _check_own_key(update, key)
+        new = {"_id": key, **update}
+        retypes = document == new and not is_same(document, new)
+    else:
+        target = target_of(update, document, positions, collection._precedes)
+        if not target.update:
+            return 0
+        update, retypes = _for_library(target.update), target.retypes
+    modified: int = collection._update({"_id": key}, update, **more)["nModified"]
+    return 1 if retypes else modified
 
 
 def _for_library(update: Any) -> Any:
-    """An update with regular expressions where it asks, and as they are where it stores.
-
-    New fields come in the order of their names, as on a server.
-    """
-    if isinstance(update, list):
-        return stages_for_library(update)
-    update = {name: dict(sorted(fields.items())) for name, fields in update.items()}
+    """An update with regular expressions where it asks, and as they are where it stores."""
     if "$pull" in update:
-        update["$pull"] = {path: _pulled(value) for path, value in update["$pull"].items()}
+        pulls = {path: _pulled(value) for path, value in update["$pull"].items()}
+        return {**update, "$pull": pulls}
     return update
 
 
@@ -189,39 +163,46 @@ def _pulled(value: Any) -> Any:
     return {"$regex": found} if isinstance(value, Regex) else found
 
 
+# -- upserts ---------------------------------------------------------------------------------------
+
+
 def _upsert(
-    collection: Any, filter: Any, update: Any, is_replacement: bool, more: dict[str, Any]
+    collection: Any,
+    filter: Any,
+    update: Any,
+    is_replacement: bool,
+    positions: Positions,
+    more: dict[str, Any],
 ) -> dict[str, Any]:
     """Insert what a server makes of a filter that matches nothing, and of the update."""
-    fields = _equalities(filter)
-    key = fields.pop("_id", _NONE)
-    own_key = update.get("_id", _NONE) if is_replacement else _NONE
-    if key is _NONE:
-        key = own_key if own_key is not _NONE else ObjectId()
-    elif is_replacement:
-        _check_own_key(update, key)
-    elif any(fields_of.get("_id", key) != key for fields_of in _operands(update)):
-        raise _immutable(
-            "Performing an update on the path '_id' would modify the immutable field '_id'"
-        )
+    document = seed(filter, only_key=is_replacement)
+    changes: Any = {}
+    if is_replacement:
+        if "_id" in document:
+            _check_own_key(update, document["_id"])
+        document = {**document, **update}
+    elif isinstance(update, list):
+        changes = stages_for_library(update)
+    else:
+        changes = target_of(update, document, positions, collection._precedes, inserts=True).update
+        fields = changes.get("$set", {})
+        if "_id" in fields:
+            document["_id"] = fields["_id"]
+            changes = {**changes, "$set": {**fields}}
+            del changes["$set"]["_id"]
+            changes = {name: inner for name, inner in changes.items() if inner}
+    key = document.pop("_id") if "_id" in document else ObjectId()
+    check_id(key)
     stored = collection._hashdict(key) if isinstance(key, dict) else key
-    more = {name: value for name, value in more.items() if name == "validate" or not is_replacement}
-    if is_replacement or stored in collection._store:  # the latter is refused as a duplicate
-        rest = (
-            {name: value for name, value in update.items() if name != "_id"}
-            if is_replacement
-            else {}
-        )
-        collection._insert({"_id": key, **rest}, **more)
+    document = {"_id": key, **document}
+    if not changes or stored in collection._store:  # the latter is refused as a duplicate
+        collection._insert(document, **more)
         return {"n": 1, "nModified": 0, "upserted": key, "updatedExisting": False}
-    update = _for_library(update)
-    if key is None and isinstance(update, Mapping):  # the library takes null for no `_id`
-        update = {**update, "$setOnInsert": {**update.get("$setOnInsert", {}), "_id": None}}
-    result: dict[str, Any] = collection._update({"_id": key, **fields}, update, upsert=True, **more)
+    changes = _for_library(changes)
+    if key is None and isinstance(changes, Mapping):  # the library takes null for no `_id`
+        changes = {**changes, "$setOnInsert": {"_id": None}}
+    result: dict[str, Any] = collection._update(document, changes, upsert=True, **more)
     return result
-
-
-_NONE: Final = object()
 
 
 def _check_own_key(replacement: Mapping[str, Any], key: Any) -> None:
@@ -234,46 +215,3 @@ def _check_own_key(replacement: Mapping[str, Any], key: Any) -> None:
 
 def _immutable(message: str) -> OperationFailure:
     return operation_failure(66, "ImmutableField", message)
-
-
-def _operands(update: Any) -> list[Mapping[str, Any]]:
-    """The fields of `$set` and `$setOnInsert`, the operators that could give an `_id`."""
-    if isinstance(update, list):
-        return []
-    return [update.get(name, {}) for name in ("$set", "$setOnInsert")]
-
-
-def _equalities(filter: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that an upserted document takes from its filter: those that must equal a value."""
-    found: dict[str, Any] = {}
-    for name, value in filter.items():
-        if name == "$and" or (name == "$or" and len(value) == 1):
-            for one in value:
-                found.update(_equalities(one))
-        elif name[:1] != "$":
-            equal = _equal(name, value)
-            if equal is not _NONE:
-                found[name] = equal
-    return found
-
-
-def _equal(name: str, condition: Any) -> Any:
-    """The one value that a field must have by its condition, or `_NONE`."""
-    if isinstance(condition, Regex):
-        return _NONE
-    if not isinstance(condition, Mapping) or next(iter(condition), "")[:1] != "$":
-        return condition
-    if "$eq" in condition:
-        return condition["$eq"]
-    if len(condition.get("$in", ())) == 1:
-        return condition["$in"][0]
-    wanted = condition.get("$all", ())
-    if not wanted or isinstance(wanted[0], Mapping):
-        return _NONE
-    if len(wanted) > 1:
-        raise operation_failure(
-            54,
-            "NotSingleValueField",
-            f"cannot infer query fields to set, path '{name}' is matched twice",
-        )
-    return wanted[0]

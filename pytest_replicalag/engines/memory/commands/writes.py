@@ -6,22 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from bson import Int64, ObjectId, encode
+from bson import Int64, encode
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
 from pytest_replicalag.engines.memory.commands.find_and_modify import find_and_modify
 from pytest_replicalag.engines.memory.commands.hints import check_hint
+from pytest_replicalag.engines.memory.commands.identities import check_id, with_own_id
 from pytest_replicalag.engines.memory.commands.reads import (
     filter_of,
     run_pipeline,
     stages_of,
 )
 from pytest_replicalag.engines.memory.commands.types import NUMBER, is_deeper, type_name
-from pytest_replicalag.engines.memory.commands.update_syntax import (
-    check_array_filters,
-    check_update,
-)
+from pytest_replicalag.engines.memory.commands.update_checks import check_kind, check_update
 from pytest_replicalag.engines.memory.commands.updates import (
     apply_update,
     ensure_created,
@@ -40,6 +38,10 @@ __all__ = ["Statement", "write"]
 _MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _MAX_LEVELS: Final = 181
 """Of nesting in a stored document, the document itself counted."""
+
+
+_IN_ORDER: Final = ("n", "writeErrors", "upserted", "nModified")
+"""The fields of a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ def write(
         return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": collection.full_name}}
     if name == "delete":
         _check_limits(command["deletes"])
+    if name == "update":
+        for statement in command["updates"]:
+            check_kind(statement["u"])
     statements, apply = _STATEMENTS[name]
     reply: dict[str, Any] = {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
     batch = _Batch(collection, reply, validates(collection, command), variables_of(command))
@@ -123,7 +128,7 @@ def write(
         reply,
         ordered=command.get("ordered", True),
     )
-    return reply
+    return {field: reply[field] for field in _IN_ORDER if field in reply}
 
 
 def collection_of(client: Any, database: str, name: str) -> Any:
@@ -209,7 +214,7 @@ def _write_error(index: int, error: OperationFailure) -> dict[str, Any]:
 def _insert(batch: _Batch, document: Any, _: int) -> None:
     collection = batch.collection
     size = len(encode(document))
-    document = _with_id_first(document)
+    document = with_own_id(document)
     if size > _MAX_DOCUMENT_BYTES:
         raise operation_failure(
             2,
@@ -219,31 +224,12 @@ def _insert(batch: _Batch, document: Any, _: int) -> None:
     if is_deeper(document, _MAX_LEVELS, size):
         message = "cannot insert document because it exceeds 180 levels of nesting"
         raise operation_failure(15, "Overflow", message)
-    _check_id(document["_id"])
+    check_id(document["_id"])
     _check_names(document)
     ensure_created(collection)
-    with server_errors(collection), telling_what_failed(lambda: document["_id"]):
+    with server_errors(collection), telling_what_failed(document["_id"]):
         collection._insert(document, **({} if batch.validates else {"validate": False}))
     batch.reply["n"] += 1
-
-
-def _with_id_first(document: Mapping[str, Any]) -> dict[str, Any]:
-    if next(iter(document), None) == "_id":
-        return dict(document)
-    rest = {key: value for key, value in document.items() if key != "_id"}
-    return {"_id": document.get("_id", ObjectId()) if "_id" in document else ObjectId(), **rest}
-
-
-def _check_id(value: Any) -> None:
-    if isinstance(value, list):
-        raise operation_failure(53, "InvalidIdField", "The '_id' value cannot be of type array")
-    if isinstance(value, Mapping) and any(key[:1] == "$" for key in value):
-        raise operation_failure(
-            52,
-            "DollarPrefixedFieldName",
-            f"_id fields may not contain '$'-prefixed fields: {next(iter(value))} is not valid for "
-            "storage.",
-        )
 
 
 def _check_names(document: Mapping[str, Any]) -> None:
@@ -260,7 +246,6 @@ def _update(batch: _Batch, statement: Mapping[str, Any], index: int) -> None:
     collection, reply = batch.collection, batch.reply
     update, multi = statement["u"], bool(statement.get("multi"))
     check_update(update, multi=multi)
-    check_array_filters(update, statement.get("arrayFilters"))
     if isinstance(update, list):
         update = in_pipeline(update, batch.variables)
     filter = filter_of(statement, "q", batch.variables)

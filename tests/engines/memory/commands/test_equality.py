@@ -105,7 +105,7 @@ def test_an_upsert_stores_plain_values(run: Any) -> None:
     statement = {"q": {"_id": None, "x": 1, "o": {"p": 1}}, "u": {"$set": {"y": 1}}, "upsert": True}
     run("update", "c", updates=[statement])
     [found] = run("find", "c")
-    assert encode(found) == encode({"_id": None, "x": 1, "o": {"p": 1}, "y": 1})
+    assert encode(found) == encode({"_id": None, "o": {"p": 1}, "x": 1, "y": 1})
 
 
 def test_what_pull_asks_for(run: Any) -> None:

@@ -31,11 +31,6 @@ class TestLacking:
             codes.add(failure.value.code)
         assert 115 in codes
 
-    @pytest.mark.parametrize("name", sorted(LACKING["Updates"]))
-    def test_updates(self, run: Any, refused: Any, name: str) -> None:
-        with refused(115):
-            run("update", "c", updates=[{"q": {}, "u": {name: {"n": 2}}}])
-
     @pytest.mark.parametrize("name", sorted(LACKING_STAGES))
     def test_stages(self, run: Any, refused: Any, name: str) -> None:
         with refused(115):

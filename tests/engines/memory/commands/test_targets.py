@@ -68,9 +68,6 @@ def test_refused(update: Any, change: Any, code: int) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"$unset": {"a.1": 1}},
-        {"$max": {"a.0": 9}},
-        {"$inc": {"d": 1}},
         {"$push": {"items": {"$each": [], "$sort": {"v": 1, "k": 1}}}},
     ],
 )
@@ -116,7 +113,7 @@ def test_each_document_has_an_element_of_its_own(run: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "filter", [{"items.k": "b", "items.v": 2}, {"$or": [{"items.k": "b"}, {"n": 1}]}]
+    "filter", [{"items.k": "b", "items.v": 1}, {"$or": [{"items.k": "b"}, {"n": 1}]}]
 )
 def test_an_element_that_several_conditions_choose(update: Any, refused: Any, filter: Any) -> None:
     with refused(115):

@@ -82,17 +82,38 @@ def test_refused(update: Any, change: Any, code: int) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"$mul": {"x": 2}},
-        {"$set": {"a.$[i].b.$[j]": 1}},
-        {"$push": {"a.$[]": 1}},
         {"$pull": {"a": {"b": {"$mod": [2, 0]}}}},
+        {"$set": {"x": 1, "o.$a": 1}},
     ],
 )
 def test_what_the_library_does_otherwise_is_not_supported(
     update: Any, refused: Any, change: Any
 ) -> None:
     with refused(115):
-        update({"_id": 1}, change, arrayFilters=[])
+        update({"_id": 1}, change)
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "filters", "after"),
+    [
+        ({"a": [1, [2, 3]]}, {"$push": {"a.$[i]": 4}}, [{"i": 3}], {"a": [1, [2, 3, 4]]}),
+        ({"a": [{"b": [1, 5]}]}, {"$inc": {"a.$[].b.$[i]": 1}}, [{"i": 5}], {"a": [{"b": [1, 6]}]}),
+        ({"a": [1]}, {"$set": {"a.2.b": 1}}, [], {"a": [1, None, {"b": 1}]}),
+        ({"a": 7}, {"$max": {"a": "x"}, "$min": {"b": 1}}, [], {"a": "x", "b": 1}),
+        ({"a": Int64(2)}, {"$mul": {"a": 3, "b": 1.5}}, [], {"a": Int64(6), "b": 0.0}),
+        ({"a": 2**31 - 1}, {"$inc": {"a": 1}}, [], {"a": Int64(2**31)}),
+        ({"a": 1}, {"$set": {"a": 1.0}}, [], {"a": 1.0}),
+        ({}, {"$set": {"c": 1, "b": 2}}, [], {"b": 2, "c": 1}),
+    ],
+)
+def test_what_is_worked_out_before_the_library_applies_it(
+    run: Any, before: Any, change: Any, filters: Any, after: Any
+) -> None:
+    run("insert", "c", documents=[{"_id": 1, **before}])
+    statement = {"q": {"_id": 1}, "u": change, "arrayFilters": filters}
+    assert run("update", "c", updates=[statement]) == {"n": 1, "nModified": 1}
+    [found] = run("find", "c")
+    assert encode(found) == encode({"_id": 1, **after})
 
 
 def test_64_bit_numbers_stay_such(run: Any) -> None:
