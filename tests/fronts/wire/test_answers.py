@@ -122,3 +122,17 @@ def test_which_document_fails_validation(client):
     with pytest.raises(WriteError) as failure:
         collection.update_one({"x": "1"}, {"$set": {"x": 1}})
     assert failure.value.details["errInfo"]["failingDocumentId"] == 8
+
+
+def test_databases_of_the_server(client):
+    client.shop.c.insert_one({})
+    names = client.list_database_names()
+    assert [name for name in names if name in ("admin", "config", "local", "shop")] == [
+        "admin",
+        "config",
+        "local",
+        "shop",
+    ]
+    with pytest.raises(OperationFailure) as failure:
+        client.drop_database("admin")
+    assert failure.value.code == 20

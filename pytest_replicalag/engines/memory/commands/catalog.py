@@ -24,6 +24,9 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["catalog"]
 
+_OF_THE_SERVER: Final = ("admin", "config", "local")
+"""Databases that each server has."""
+
 _INDEX_SIZE: Final = 4096
 _VALIDATION: Final = ("validator", "validationLevel", "validationAction")
 
@@ -75,6 +78,10 @@ def _drop(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
 
 def _drop_database(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     name = command["$db"]
+    if name in _OF_THE_SERVER:
+        raise operation_failure(
+            20, "IllegalOperation", f"Dropping the '{name}' database is prohibited."
+        )
     if name not in client.list_database_names():
         return {}
     client.drop_database(name)
@@ -156,7 +163,7 @@ def _filtered(client: Any, documents: list[Any], filter: Any) -> list[Any]:
 
 def _list_databases(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     documents: list[Any] = []
-    for name in client.list_database_names():
+    for name in sorted({*client.list_database_names(), *_OF_THE_SERVER}):
         size = sum(_size(store) for store in _stores(client, name))
         documents.append({"name": name, "sizeOnDisk": Int64(size), "empty": False})
     documents = _filtered(client, documents, command.get("filter"))
