@@ -18,7 +18,8 @@ def nothing_is_left():
     folder = set(Path(tempfile.gettempdir()).iterdir())
     yield
     assert (time.sleep, asyncio.sleep, asyncio.tasks.sleep) == REAL
-    assert threading.active_count() == threads
+    # Threads of other tests may end meanwhile.
+    assert threading.active_count() <= threads
     new = set(Path(tempfile.gettempdir()).iterdir()) - folder
     assert not [path for path in new if "replica" in path.name.lower()]
 
