@@ -13,10 +13,6 @@ from test_scenarios import Scenario, seeded
 
 SCENARIOS: list[Scenario] = []
 
-ENDLESS: list[Scenario] = []
-"""On the wire, waiting for what a held member will never have is an error: a server cannot tell
-`try_next`, which waits once, from `next`, which waits for ever."""
-
 VARYING = ("_id", "clusterTime", "wallTime")
 
 
@@ -29,8 +25,7 @@ def scenario(function: Scenario) -> Scenario:
 def test_the_simulated_set_streams_what_the_real_one_streams(run, real_set, wire_client):
     real = told_by(real_set, run)
     assert told_by(InProcess(), run) == real
-    if run not in ENDLESS:
-        assert told_by(OnTheWire(wire_client), run) == real
+    assert told_by(OnTheWire(wire_client), run) == real
 
 
 def told_by(deployment: Any, run: Scenario) -> list[Any]:
@@ -120,13 +115,7 @@ def changes_show_a_dropped_database(d):
         yield stream.alive
 
 
-def endless(function: Scenario) -> Scenario:
-    ENDLESS.append(function)
-    return function
-
-
 @scenario
-@endless
 def changes_are_late_on_a_held_secondary(d):
     c = seeded(d)
     streams = [watch(d.collection(member=name)) for name in ("primary", *SECONDARIES)]
@@ -142,7 +131,6 @@ def changes_are_late_on_a_held_secondary(d):
 
 
 @scenario
-@endless
 def changes_wait_for_a_majority(d):
     seeded(d)
     with watch(d.collection(member="primary")) as stream:

@@ -31,6 +31,14 @@ __all__ = ["ChangeStreams", "StreamSource", "opens_stream"]
 _AWAIT_MS: Final = 1_000
 """How long a `getMore` waits for events if it does not say."""
 
+_NEVER: Final = -1
+"""Stands for the time at which something happens that never does."""
+
+_IN_VAIN: Final = 3
+"""How many times in a row a client may ask for what can never come, while nobody else does
+anything. A server cannot tell a driver's `try_next`, which asks once, from `next`, which asks for
+ever."""
+
 _IDLE_S: Final = 0.05
 """A moment: nobody else has sent a command for so long."""
 
@@ -49,11 +57,13 @@ class StreamSource:
     Attributes:
         stream: The stream.
         member: The name of the member that serves it for all its life.
+        in_vain: How many times in a row it was asked for what can never come.
     """
 
     def __init__(self, stream: ChangeStream, member: str) -> None:
         self.stream = stream
         self.member = member
+        self.in_vain = 0
 
     @property
     def is_exhausted(self) -> bool:
@@ -123,6 +133,7 @@ class ChangeStreams:
             EndlessWaitError: An event is there that no majority will ever have.
         """
         loop = asyncio.get_running_loop()
+        asked = self._commands
         limit_ms = request.command.get("maxTimeMS", _AWAIT_MS)
         end_s = loop.time() + limit_ms / 1_000
         while True:
@@ -134,15 +145,16 @@ class ChangeStreams:
                 # How often a client asks in vain hangs on real time, so only this takes time.
                 request.running.replica_set.clock.round_trip()
             if reply["nextBatch"] or not reply["id"] or left_s <= 0:
+                is_in_vain = due_us == _NEVER and asked == self._commands
+                self._check_patience(request.running, cursor, is_in_vain=is_in_vain)
                 return {"cursor": reply}
             commands = self._commands
             await pause(min(left_s, _IDLE_S))
-            if due_us is None or commands != self._commands:
+            if due_us in (None, _NEVER) or commands != self._commands:
                 continue
             with self._set.governor.lock:
                 running = self._set.running()
-                if due_us < 0:
-                    raise self._endless(running, cursor)
+                assert due_us is not None
                 if due_us <= running.replica_set.clock.now_us + limit_ms * 1_000:
                     running.seconds_until(due_us)
 
@@ -170,7 +182,7 @@ class ChangeStreams:
         return min(replica_set.applied(member), replica_set.commit_point())
 
     def _due_us(self, running: Running, cursor: ServerCursor) -> int | None:
-        """When the oldest hidden event shows; -1 if never, None if there is none."""
+        """When the oldest hidden event shows; `_NEVER`, or None if there is none."""
         source = cursor.source
         assert isinstance(source, StreamSource)
         position = source.stream.next_position
@@ -181,14 +193,18 @@ class ChangeStreams:
         own_us = 0 if member.replication is None else member.replication.due_us(position)
         majority_us = replica_set.acknowledged_us(position, replica_set.majority)
         if own_us is None or majority_us is None:
-            return -1
+            return _NEVER
         return max(own_us, majority_us)
 
-    def _endless(self, running: Running, cursor: ServerCursor) -> EndlessWaitError:
-        assert isinstance(cursor.source, StreamSource)
-        position = cursor.source.stream.next_position or 0
-        return EndlessWaitError(
-            f"a change stream on {cursor.source.member}",
+    def _check_patience(self, running: Running, cursor: ServerCursor, *, is_in_vain: bool) -> None:
+        source = cursor.source
+        assert isinstance(source, StreamSource)
+        source.in_vain = source.in_vain + 1 if is_in_vain else 0
+        if source.in_vain < _IN_VAIN:
+            return
+        position = source.stream.next_position or 0
+        raise EndlessWaitError(
+            f"a change stream on {source.member}",
             "a majority of the members, and the member itself, have the next event",
             running.replica_set.laggards(position),
         )
