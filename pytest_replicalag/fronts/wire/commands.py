@@ -294,11 +294,13 @@ class Commands:
     def _run_faulty(
         self, request: Request, command: Command, fault: Fault
     ) -> Reply | Awaitable[Reply]:
-        if fault.closes:
-            raise RequestedCloseError("the fail point failCommand closes it")
+        if fault.closes and not fault.applies:
+            raise RequestedCloseError("a fail point closes it")
         if fault.error is not None:
             raise fault.error
         reply = self._run(request, command)
+        if fault.closes:
+            raise RequestedCloseError("a fail point closes it, now that the write is applied")
         return fault.changed(reply) if isinstance(reply, Mapping) else _changed(reply, fault)
 
     def _run(self, request: Request, command: Command) -> Reply | Awaitable[Reply]:

@@ -8,14 +8,14 @@ Driver specifications, `failCommand`; the server's documentation, The failComman
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.replicaset.server_errors import operation_failure
+from pytest_replicalag.replicaset.server_errors import max_time_expired, operation_failure
 
 __all__ = ["FailPoints", "Fault"]
 
@@ -62,6 +62,13 @@ _NAMES: Final = {
 }
 
 
+_RESUMABLE: Final = frozenset(
+    {6, 7, 43, 63, 89, 91, 133, 150, 189, 234, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436}
+)
+"""Errors after which a change stream may be resumed.
+Driver specification, Change Streams: Resumable Error."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _FailCommand:
     """One member's `failCommand`, while it is on.
@@ -84,6 +91,7 @@ class Fault:
     Attributes:
         error: The reply in place of running it, or None.
         closes: Whether its connection is closed instead.
+        applies: Whether it is run before its connection is closed.
         wait_s: How long it waits first, in seconds.
         write_concern_error: What is added to its reply, or None.
         labels: The error labels that its reply has in place of its own, or None.
@@ -91,6 +99,7 @@ class Fault:
 
     error: OperationFailure | None = None
     closes: bool = False
+    applies: bool = False
     wait_s: float = 0.0
     write_concern_error: Mapping[str, Any] | None = None
     labels: list[str] | None = field(default=None)
@@ -105,16 +114,20 @@ class Fault:
         return {**reply, "writeConcernError": error, **labels}
 
 
+_Concerns: TypeAlias = Callable[[Mapping[str, Any], Request], bool]
+_Makes: TypeAlias = Callable[[Mapping[str, Any], Request], Fault]
+
+
 class FailPoints:
     """The fail points of all members."""
 
     def __init__(self) -> None:
-        self._fail_commands: dict[int, _FailCommand] = {}
+        self._points: dict[tuple[str, int], _FailCommand] = {}
         self._fired = 0
 
     def clear(self) -> None:
         """Switch all off: another test's set takes over."""
-        self._fail_commands.clear()
+        self._points.clear()
 
     def configure(self, request: Request) -> Reply:
         """Answer `configureFailPoint`.
@@ -126,21 +139,21 @@ class FailPoints:
         if name == "rsSyncApplyStop":
             self._stop_applying(request, mode)
             return {"count": 0}
-        if name != "failCommand":
+        if name not in _FAULTS:
             raise operation_failure(
                 15891,
                 "Location15891",
-                f"{name} not found; pytest-replicalag has failCommand and rsSyncApplyStop",
+                f"{name} not found; pytest-replicalag has {', '.join(_FAULTS)} and rsSyncApplyStop",
             )
-        endpoint, data = request.connection.endpoint, request.command.get("data") or {}
+        key, data = (name, request.connection.endpoint), request.command.get("data") or {}
         if mode == "off":
-            self._fail_commands.pop(endpoint, None)
+            self._points.pop(key, None)
         elif mode == "alwaysOn":
-            self._fail_commands[endpoint] = _FailCommand(data=data, left=None)
+            self._points[key] = _FailCommand(data=data, left=None)
         elif isinstance(mode, Mapping) and isinstance(mode.get("times"), int):
-            self._fail_commands[endpoint] = _FailCommand(data=data, left=mode["times"])
+            self._points[key] = _FailCommand(data=data, left=mode["times"])
         elif isinstance(mode, Mapping) and isinstance(mode.get("skip"), int):
-            self._fail_commands[endpoint] = _FailCommand(data=data, left=None, skip=mode["skip"])
+            self._points[key] = _FailCommand(data=data, left=None, skip=mode["skip"])
         else:
             raise operation_failure(
                 9,
@@ -160,18 +173,25 @@ class FailPoints:
 
     def fault(self, request: Request) -> Fault | None:
         """What happens to a command; None for nothing out of the ordinary."""
-        point = self._fail_commands.get(request.connection.endpoint)
-        if point is None or not _concerns(point.data, request):
+        if not self._points:
             return None
+        for name, (concerns, fault) in _FAULTS.items():
+            key = (name, request.connection.endpoint)
+            point = self._points.get(key)
+            if point is not None and concerns(point.data, request) and self._fires(key, point):
+                return fault(point.data, request)
+        return None
+
+    def _fires(self, key: tuple[str, int], point: _FailCommand) -> bool:
         if point.skip:
             point.skip -= 1
-            return None
+            return False
         if point.left is not None:
             point.left -= 1
             if point.left <= 0:
-                del self._fail_commands[request.connection.endpoint]
+                del self._points[key]
         self._fired += 1
-        return _fault(point.data, request)
+        return True
 
 
 def _concerns(data: Mapping[str, Any], request: Request) -> bool:
@@ -226,3 +246,55 @@ def _labels_of_concern(data: Mapping[str, Any], request: Request) -> list[str] |
     if isinstance(error, Mapping) and isinstance(error.get("code"), int):
         return _labels(error["code"], request) or None
     return None
+
+
+# -- the others ----------------------------------------------------------------------------------
+
+
+def _is_retryable_write(_: Mapping[str, Any], request: Request) -> bool:
+    return "txnNumber" in request.command and "autocommit" not in request.command
+
+
+def _transactional_write(data: Mapping[str, Any], _: Request) -> Fault:
+    """A retryable write fails and is not applied, or is applied and not answered."""
+    code, closes = data.get("failBeforeCommitExceptionCode"), data.get("closeConnection", True)
+    if code is None:
+        return Fault(closes=bool(closes), applies=True)
+    message = "Failing write due to failpoint. The write must not be reflected."
+    error = operation_failure(code, _NAMES.get(code, f"Location{code}"), message)
+    if code in _RETRYABLE:
+        error.details["errorLabels"] = ["RetryableWriteError"]  # type: ignore[index]
+    return Fault(error=error, closes=bool(closes))
+
+
+def _is_get_more(_: Mapping[str, Any], request: Request) -> bool:
+    return request.name == "getMore"
+
+
+def _get_more(data: Mapping[str, Any], _: Request) -> Fault:
+    """The next batch fails; streams are told where they may be resumed."""
+    code = data.get("errorCode")
+    if code is None:
+        return Fault(closes=bool(data.get("closeConnection")))
+    message = "Hit the 'failGetMoreAfterCursorCheckout' failpoint"
+    error = operation_failure(code, _NAMES.get(code, f"Location{code}"), message)
+    if code in _RESUMABLE:
+        error.details["errorLabels"] = ["ResumableChangeStreamError"]  # type: ignore[index]
+    return Fault(error=error)
+
+
+def _has_limit(_: Mapping[str, Any], request: Request) -> bool:
+    return bool(request.command.get("maxTimeMS"))
+
+
+def _time_out(_: Mapping[str, Any], __: Request) -> Fault:
+    return Fault(error=max_time_expired())
+
+
+_FAULTS: Final[Mapping[str, tuple[_Concerns, _Makes]]] = {
+    "failCommand": (_concerns, _fault),
+    "onPrimaryTransactionalWrite": (_is_retryable_write, _transactional_write),
+    "failGetMoreAfterCursorCheckout": (_is_get_more, _get_more),
+    "maxTimeAlwaysTimeOut": (_has_limit, _time_out),
+}
+"""The fail points there are: which commands each concerns, and what becomes of those."""

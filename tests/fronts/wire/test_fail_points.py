@@ -126,3 +126,52 @@ def test_a_commit_that_may_be_tried_again_with_its_transaction(client):
         with pytest.raises(OperationFailure) as failure:
             session.commit_transaction()
     assert failure.value.has_error_label("TransientTransactionError")
+
+
+def switch(client, name, mode, **data):
+    client.admin.command({"configureFailPoint": name, "mode": mode, "data": data})
+
+
+def test_a_write_that_is_applied_and_not_answered_is_applied_once(client):
+    switch(client, "onPrimaryTransactionalWrite", {"times": 1})
+    assert client.shop.orders.insert_one({"_id": 1}).inserted_id == 1
+    assert client.shop.orders.update_one({"_id": 1}, {"$inc": {"x": 1}}).modified_count == 1
+    switch(client, "onPrimaryTransactionalWrite", {"times": 1})
+    assert client.shop.orders.update_one({"_id": 1}, {"$inc": {"x": 1}}).modified_count == 1
+    assert client.shop.orders.find_one() == {"_id": 1, "x": 2}
+
+
+def test_a_write_that_fails_before_it_is_applied(client):
+    switch(
+        client,
+        "onPrimaryTransactionalWrite",
+        {"times": 1},
+        failBeforeCommitExceptionCode=2,
+        closeConnection=False,
+    )
+    with pytest.raises(OperationFailure) as failure:
+        client.shop.orders.insert_one({"_id": 1})
+    assert failure.value.code == 2
+    assert client.shop.orders.find_one() is None
+
+
+def test_a_next_batch_that_fails(client):
+    client.shop.orders.insert_many([{}, {}, {}])
+    switch(client, "failGetMoreAfterCursorCheckout", {"times": 1}, errorCode=6)
+    with client.shop.orders.watch() as stream:
+        client.shop.orders.insert_one({"_id": 7})
+        assert stream.next()["documentKey"] == {"_id": 7}  # it was resumed
+    switch(client, "failGetMoreAfterCursorCheckout", {"times": 1}, errorCode=2)
+    with pytest.raises(OperationFailure) as failure:
+        list(client.shop.orders.find(batch_size=2))
+    assert failure.value.code == 2
+
+
+def test_a_time_limit_that_is_always_over(client):
+    switch(client, "maxTimeAlwaysTimeOut", "alwaysOn")
+    with pytest.raises(OperationFailure) as failure:
+        client.shop.orders.find_one(max_time_ms=1_000)
+    assert failure.value.code == 50
+    assert client.shop.orders.find_one() is None
+    switch(client, "maxTimeAlwaysTimeOut", "off")
+    assert client.shop.orders.find_one(max_time_ms=1_000) is None
