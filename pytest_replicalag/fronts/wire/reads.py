@@ -51,6 +51,8 @@ class Reads:
         if request.in_transaction:
             return self._read_in_transaction(request, comparable)
         running = request.running
+        if self._engine.server.expires:
+            self._engine.expire()
         running.replica_set.clock.round_trip()
         preference = self.preference(request)
         member = self.serving(request, preference)

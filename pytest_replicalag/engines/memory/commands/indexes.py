@@ -81,7 +81,7 @@ def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
     options = {
         option: for_filter(specification[option])
         for option in (*_EFFECTIVE, *_TOLD)
-        if specification.get(option) not in (None, False) or _is_background(specification, option)
+        if _is_said(specification, option)
     }
     if "text" in key.values():
         weights = {field: 1 for field, order in key.items() if order == "text"}
@@ -95,9 +95,12 @@ def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
     collection._store.indexes[name].update(told)
 
 
-def _is_background(specification: Mapping[str, Any], option: str) -> bool:
-    """A server keeps `background` also where it is false."""
-    return option == "background" and specification.get(option) is False
+def _is_said(specification: Mapping[str, Any], option: str) -> bool:
+    """Whether an option says something; a server keeps `background` also where it is false."""
+    value = specification.get(option)
+    if value is False:
+        return option == "background"
+    return value is not None  # 0 seconds are an expiry, too
 
 
 def _is_there(
