@@ -71,6 +71,7 @@ class Endpoints:
         with governor.lock:
             governor.continue_times()
             front = WireFront(governor, _engine(), self._callers)
+        self._callers.ports = front.simulated_set.ports
         self._callers.register()
         atexit.register(self.stop)  # a run that is killed by its user does not get to its end
         return Server(front.answer, front.ended), front

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from itertools import zip_longest
 from types import FrameType
@@ -52,9 +52,14 @@ class Call(NamedTuple):
 
 
 class Callers(monitoring.CommandListener):
-    """Listens to the commands of every client of this process that is opened from now on."""
+    """Listens to the commands of every client of this process that is opened from now on.
+
+    Attributes:
+        ports: Of the endpoints; what is sent to other servers is not noted.
+    """
 
     def __init__(self) -> None:
+        self.ports: Sequence[int] = ()
         self._calls: OrderedDict[tuple[int, int], Call] = OrderedDict()
         self._direct: dict[int, bool] = {}
 
@@ -82,7 +87,8 @@ class Callers(monitoring.CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         """Note where a command comes from."""
         connection = event.server_connection_id
-        if connection is None:
+        # Another server of the same process numbers its connections alike.
+        if connection is None or event.connection_id[1] not in self.ports:
             return
         client, session = _driver_state(sys._getframe(1))
         is_direct = self._direct.get(connection)

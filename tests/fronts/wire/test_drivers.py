@@ -350,3 +350,16 @@ def test_documents_that_have_expired_are_gone(shop, ask):
     orders.insert_one({"at": datetime(2001, 1, 1)})
     assert ask(orders) == 0
     assert not shop.stale
+
+
+def test_commands_to_another_server_are_not_noted(endpoints, shop):
+    """It numbers its connections alike, so they would be taken for connections to an endpoint."""
+    other = type(endpoints)()
+    try:
+        port = other.uri.split("/")[2].split(",")[0]
+        with pymongo.MongoClient(f"mongodb://{port}/?directConnection=true") as client:
+            client.shop.orders.insert_one({})
+        assert not endpoints._callers._calls
+        assert not [at for at in endpoints._callers._direct.values() if at]
+    finally:
+        other.stop()
