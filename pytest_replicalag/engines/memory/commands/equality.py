@@ -99,7 +99,8 @@ def _condition(condition: Any, *, is_id: bool = False) -> Any:
         if name in _KINDS:
             continue
         if name in ("$eq", "$ne"):
-            found[name] = value if is_id else _wrapped(value)
+            by_key = is_id and not isinstance(value, Mapping)  # the store finds it
+            found[name] = value if by_key else _wrapped(value)
         elif name == "$all" and not value:
             found["$in"] = []  # matches nothing; the library takes it for everything
         elif name in ("$in", "$nin", "$all"):

@@ -20,7 +20,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pytest_replicalag.engines.memory.commands.values import invalid_expression
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["not_supported", "server_errors", "shown"]
+__all__ = ["duplicate_key", "not_supported", "server_errors", "shown"]
 
 _SEE: Final = "see “Commands and features” in the documentation of pytest-replicalag"
 
@@ -114,13 +114,31 @@ def _duplicate_key(error: DuplicateKeyError, collection: Any) -> OperationFailur
     if isinstance(error.details, Mapping) and "codeName" in error.details:
         return error
     told = error.details or {}
-    where = "" if collection is None else collection.full_name
     if "keyPattern" not in told:  # mongomock does not say which index
+        where = "" if collection is None else collection.full_name
         return operation_failure(
             11000, "DuplicateKey", f"E11000 duplicate key error collection: {where}"
         )
-    pattern, value = dict(told["keyPattern"]), dict(told.get("keyValue", {}))
-    name = _index_name(collection, pattern)
+    pattern = dict(told["keyPattern"])
+    value = {
+        field: None if type(item).__name__ == "Sentinel" else item  # a field that is not there
+        for field, item in dict(told.get("keyValue", {})).items()
+    }
+    return duplicate_key(collection, _index_name(collection, pattern), pattern, value)
+
+
+def duplicate_key(
+    collection: Any, name: str, pattern: Mapping[str, Any], value: Mapping[str, Any]
+) -> OperationFailure:
+    """Error 11000: a unique index has that key already.
+
+    Args:
+        collection: The collection, if it is known.
+        name: The index's name.
+        pattern: Its keys.
+        value: The key.
+    """
+    where = "" if collection is None else collection.full_name
     message = (
         f"E11000 duplicate key error collection: {where} index: {name} dup key: {shown(value)}"
     )

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import server_errors
 from pytest_replicalag.engines.memory.commands.hints import check_hint
-from pytest_replicalag.engines.memory.commands.operators import check_projection
+from pytest_replicalag.engines.memory.commands.projections import projection_of
 from pytest_replicalag.engines.memory.commands.reads import filter_of, sort_of, with_id_first
-from pytest_replicalag.engines.memory.commands.update_checks import check_kind, check_update
+from pytest_replicalag.engines.memory.commands.update_checks import (
+    array_filters_of,
+    check_kind,
+    check_update,
+)
 from pytest_replicalag.engines.memory.commands.updates import apply_update, validates
 from pytest_replicalag.engines.memory.commands.variables import in_pipeline, variables_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["find_and_modify"]
+
+_NOT_SUPPORTED: Final = 115
 
 
 def find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,8 +37,11 @@ def find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, An
         raise operation_failure(9, "FailedToParse", "Cannot specify both an update and remove=true")
     if remove and command.get("upsert"):
         raise operation_failure(
-            9, "FailedToParse", "Cannot specify both upsert=true and remove=true"
+            9, "FailedToParse", "Cannot specify both upsert=true and remove=true "
         )
+    if remove and command.get("arrayFilters") is not None:
+        message = "Cannot specify arrayFilters and remove=true"
+        raise operation_failure(9, "FailedToParse", message)
     if remove and command.get("new"):
         raise operation_failure(
             9,
@@ -44,13 +56,14 @@ def find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, An
     if not remove:
         check_kind(update)
         check_update(update, multi=False)
+        if isinstance(update, list) or next(iter(update or ()), "")[:1] == "$":
+            array_filters_of(command.get("arrayFilters"), update)
     variables = variables_of(command)
     if isinstance(update, list):
         command = {**command, "update": in_pipeline(update, variables)}
     query = filter_of(command, "query", variables)
     check_hint(collection, command.get("hint"))
-    projection = command.get("fields") or None
-    check_projection(projection)
+    projection = projection_of(command.get("fields"))
     found = _first(collection, query, command.get("sort"))
     if remove:
         return _find_and_remove(collection, found, projection)
@@ -80,15 +93,16 @@ def _find_and_update(
         return {"lastErrorObject": {"n": 0, "updatedExisting": False}, "value": None}
     if found is not None:
         query = {**query, "_id": found["_id"]}
-    result = apply_update(
-        collection,
-        query,
-        command["update"],
-        upsert=bool(command.get("upsert")),
-        asked=command.get("query") or {},
-        array_filters=command.get("arrayFilters"),
-        validates=validates(collection, command),
-    )
+    with _telling_who_executed():
+        result = apply_update(
+            collection,
+            query,
+            command["update"],
+            upsert=bool(command.get("upsert")),
+            asked=command.get("query") or {},
+            array_filters=command.get("arrayFilters"),
+            validates=validates(collection, command),
+        )
     last: dict[str, Any] = {"n": 1, "updatedExisting": found is not None}
     key = result["upserted"]
     if found is not None:
@@ -98,6 +112,19 @@ def _find_and_update(
     if command.get("new"):
         value = _first(collection, {"_id": key}, None, projection)
     return {"lastErrorObject": last, "value": value}
+
+
+@contextmanager
+def _telling_who_executed() -> Iterator[None]:
+    """Let an error that a document gives rise to begin as a server's does."""
+    try:
+        yield
+    except OperationFailure as error:
+        details = error.details
+        if details is None or "errorLabels" in details or error.code == _NOT_SUPPORTED:
+            raise
+        message = f"Plan executor error during findAndModify :: caused by :: {details['errmsg']}"
+        raise OperationFailure(message, error.code, {**details, "errmsg": message}) from None
 
 
 def _projected(collection: Any, found: Any, projection: Any) -> Any:

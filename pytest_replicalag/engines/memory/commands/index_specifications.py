@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.errors import shown
+from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
 from pytest_replicalag.engines.memory.commands.operators import check_filter
 from pytest_replicalag.engines.memory.commands.types import NUMBER, SAFE_BOOL, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
@@ -86,6 +86,8 @@ def check_index(specification: Mapping[str, Any]) -> None:
         raise _cannot_create(specification, "Index names cannot contain a NUL byte.")
     _check_options(specification)
     _check_key(specification)
+    _check_id_index(specification)
+    _check_expiry(specification)
 
 
 def _check_options(specification: Mapping[str, Any]) -> None:
@@ -99,14 +101,24 @@ def _check_options(specification: Mapping[str, Any]) -> None:
                 f"{shown(specification)}",
             )
     _check_partial(specification)
-    seconds = specification.get("expireAfterSeconds", 0)
+
+
+def _check_expiry(specification: Mapping[str, Any]) -> None:
+    if "expireAfterSeconds" not in specification:
+        return
+    seconds, message = specification["expireAfterSeconds"], None
     if type_name(seconds) not in NUMBER:
-        raise operation_failure(
-            67,
-            "CannotCreateIndex",
+        message = (
             "TTL index 'expireAfterSeconds' option must be numeric, but received a type of "
-            f"'{type_name(seconds)}'. Index spec: {shown(specification)}",
+            f"'{type_name(seconds)}'"
         )
+    elif seconds < 0:
+        message = "TTL index 'expireAfterSeconds' option cannot be less than 0"
+    elif len(specification["key"]) > 1:
+        message = "TTL indexes are single-field indexes, compound indexes do not support TTL"
+    if message is not None:
+        told = f"{message}. Index spec: {shown(specification)}"
+        raise operation_failure(67, "CannotCreateIndex", told)
 
 
 _NOT_IN_PARTIAL: Final = ("$ne", "$nin", "$nor", "$not", "$regex", "$elemMatch", "$expr")
@@ -143,9 +155,8 @@ def _check_key(specification: Mapping[str, Any]) -> None:
     if not specification["key"]:
         raise _cannot_create(specification, "Index keys cannot be empty.")
     for field, order in specification["key"].items():
+        _check_field(specification, field)
         found = type_name(order)
-        if not field:
-            raise _cannot_create(specification, "Index keys cannot be an empty field.")
         if found == "string" and order not in _PLUGINS:
             raise _cannot_create(specification, f"Unknown index plugin '{order}'")
         if found not in ("string", *NUMBER):
@@ -156,6 +167,50 @@ def _check_key(specification: Mapping[str, Any]) -> None:
             )
         if not order:
             raise _cannot_create(specification, "Values in the index key pattern cannot be 0.")
+
+
+def _check_field(specification: Mapping[str, Any], field: str) -> None:
+    if not field:
+        raise _cannot_create(specification, "Index keys cannot be an empty field.")
+    parts = field.split(".")
+    if not all(parts):
+        raise _cannot_create(specification, "Index keys cannot contain an empty field.")
+    if field.endswith("$**"):
+        raise not_supported("a wildcard index")
+    if any(part[:1] == "$" and part not in ("$id", "$ref", "$db") for part in parts):
+        raise _cannot_create(
+            specification,
+            "Index key contains an illegal field name: field name starts with '$'.",
+        )
+
+
+def _check_id_index(specification: Mapping[str, Any]) -> None:
+    """Refuse an index of the `_id` that is not the one that there is, or another by its name."""
+    key = specification["key"]
+    told = {**specification, "v": 2}
+    if list(key) == ["_id"]:
+        if key["_id"] != 1:
+            message = f"The field 'key' for an _id index must be {{_id: 1}}, but got {shown(key)}"
+            raise operation_failure(2, "BadValue", message)
+        for field in specification:
+            if field not in ("key", "name", "ns", "v", "collation"):
+                raise operation_failure(
+                    197,
+                    "InvalidIndexSpecificationOption",
+                    f"The field '{field}' is not valid for an _id index specification. "
+                    f"Specification: {shown(told)}",
+                )
+    elif specification["name"] == "_id_":
+        raise operation_failure(
+            2,
+            "BadValue",
+            "The index name '_id_' is reserved for the _id index, which must have key pattern "
+            f"{{_id: 1}}, found key: {shown(key)}",
+        )
+    if not specification["name"]:
+        raise _cannot_create(told, "index name cannot be empty")
+    if specification.get("sparse") and "partialFilterExpression" in specification:
+        raise _cannot_create(told, 'cannot mix "partialFilterExpression" and "sparse" options')
 
 
 def _cannot_create(specification: Mapping[str, Any], message: str) -> OperationFailure:

@@ -14,7 +14,7 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["create_indexes", "drop_indexes", "list_indexes"]
 
-_EFFECTIVE: Final = ("unique", "sparse", "expireAfterSeconds", "partialFilterExpression")
+_EFFECTIVE: Final = ("unique", "sparse", "partialFilterExpression", "expireAfterSeconds")
 """What the library makes of an index."""
 
 _TOLD: Final = (
@@ -56,6 +56,7 @@ def create_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
         raise operation_failure(2, "BadValue", "Must specify at least one index to create")
     for specification in specifications:
         check_index(specification)
+    _check_distinct(specifications)
     was_created = bool(collection._store.is_created)
     ensure_created(collection)
     before = len(collection._store.indexes) + 1
@@ -68,8 +69,16 @@ def create_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     return {
         **reply,
         "createdCollectionAutomatically": not was_created,
-        "commitQuorum": "votingMembers",
+        "commitQuorum": command.get("commitQuorum", "votingMembers"),
     }
+
+
+def _check_distinct(specifications: list[Any]) -> None:
+    """Refuse to build the same index twice."""
+    names = [specification["name"] for specification in specifications]
+    if len(set(names)) < len(names):
+        message = "Cannot build two identical indexes. Try again without duplicate indexes."
+        raise operation_failure(96, "OperationFailed", message)
 
 
 def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
@@ -92,7 +101,10 @@ def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
     with server_errors(collection):
         collection.create_index(list(key.items()), name=name, **effective)
     told = {option: options[option] for option in _TOLD if option in options}
-    collection._store.indexes[name].update(told)
+    index = collection._store.indexes[name]
+    index.update(told)
+    for option in effective:  # in the order in which a server tells them
+        index[option] = index.pop(option)
 
 
 def _is_said(specification: Mapping[str, Any], option: str) -> bool:
@@ -162,26 +174,32 @@ def drop_indexes(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     if wanted == "*":
         collection.drop_indexes()
         return {"nIndexesWas": before, "msg": "non-_id indexes dropped for collection"}
-    for one in wanted if isinstance(wanted, list) else [wanted]:
-        _drop_index(collection, one)
+    names = [_index_name(store.indexes, one) for one in _each(wanted)]
+    for one in dict.fromkeys(names):
+        collection.drop_index(one)
     return {"nIndexesWas": before}
 
 
-def _drop_index(collection: Any, wanted: Any) -> None:
-    indexes = collection._store.indexes
+def _each(wanted: Any) -> list[Any]:
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _index_name(indexes: Mapping[str, Any], wanted: Any) -> str:
+    """The name of an index that is named, or told by its keys."""
     if isinstance(wanted, Mapping):
         keys = list(wanted.items())
+        if keys == [("_id", 1)]:
+            raise operation_failure(72, "InvalidOptions", "cannot drop _id index")
         found = [name for name, index in indexes.items() if list(index["key"]) == keys]
         if not found:
-            raise operation_failure(
-                27, "IndexNotFound", f"can't find index with key: {dict(wanted)}"
-            )
+            message = f"can't find index with key: {shown(wanted)}"
+            raise operation_failure(27, "IndexNotFound", message)
         wanted = found[0]
     if wanted == "_id_":
         raise operation_failure(72, "InvalidOptions", "cannot drop _id index")
     if wanted not in indexes:
         raise operation_failure(27, "IndexNotFound", f"index not found with name [{wanted}]")
-    collection.drop_index(wanted)
+    return str(wanted)
 
 
 def list_indexes(command: Mapping[str, Any], client: Any) -> list[Any]:

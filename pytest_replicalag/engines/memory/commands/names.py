@@ -24,6 +24,11 @@ _ON_NAMESPACES: Final = frozenset({"dataSize", "renameCollection"})
 _OTHERWISE_WRONG: Final = frozenset({"collStats", "collstats", "count", "distinct", "validate"})
 """Commands that answer a collection name that is no text with another code than the rest."""
 
+_MAKING: Final = frozenset({"create", "insert"})
+"""Commands that make a collection, and say otherwise what is wrong with its name."""
+
+_SYSTEM: Final = frozenset({"system.js", "system.views", "system.profile", "system.users"})
+
 _WITHOUT_COLLECTION: Final = (
     "$changeStream",
     "$currentOp",
@@ -73,7 +78,7 @@ def check_names(name: str, command: Mapping[str, Any]) -> None:
         if type_name(command.get("to")) == "string":
             _check_namespace(command["to"], f"Invalid target namespace: {command['to']}")
         return
-    _check_collection(command["$db"], value)
+    _check_collection(command["$db"], value, makes=name in _MAKING)
 
 
 def _check_collectionless(value: Any, pipeline: Any) -> None:
@@ -98,13 +103,19 @@ def _check_not_collectionless(pipeline: Any) -> None:
         raise _invalid("'$documents' can only be run with {aggregate: 1}")
 
 
-def _check_collection(database: str, name: str) -> None:
+def _check_collection(database: str, name: str, *, makes: bool) -> None:
     if not name or "\0" in name:
         raise _invalid(f"Invalid namespace specified '{database}.{name}'")
     if name.startswith("."):
         raise _invalid(f"Collection names cannot start with '.': {name}")
     if "$" in name:
-        raise _invalid(f"Invalid collection name specified '{database}.{name}")
+        raise _invalid(
+            f"Invalid collection name: {name}"
+            if makes
+            else f"Invalid collection name specified '{database}.{name}"
+        )
+    if makes and name.startswith("system.") and name not in _SYSTEM:
+        raise _invalid(f"Invalid system namespace: {database}.{name}")
 
 
 def _check_namespace(namespace: str, message: str) -> None:

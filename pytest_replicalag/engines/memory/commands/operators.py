@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.commands.conditions import check_operand
 from pytest_replicalag.engines.memory.commands.errors import not_supported
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
+from pytest_replicalag.engines.memory.commands.stages import check_stage
+from pytest_replicalag.engines.memory.commands.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = [
@@ -24,7 +26,6 @@ __all__ = [
     "check_expression",
     "check_filter",
     "check_pipeline",
-    "check_projection",
 ]
 
 _LOGICAL: Final = ("$and", "$or", "$nor")
@@ -118,7 +119,7 @@ def check_filter(filter: Any) -> None:
         elif name == "$expr":
             check_expression(value)
         elif name[:1] != "$":
-            _check_condition(value)
+            _check_condition(value, name)
         elif name in _REFUSED_AT_TOP:
             raise not_supported(f"the operator {name}")
         elif name != "$comment" and name not in _DATABASE_REFERENCE:
@@ -139,7 +140,7 @@ def _check_alternatives(name: str, value: Any) -> None:
         check_filter(one)
 
 
-def _check_condition(condition: Any) -> None:
+def _check_condition(condition: Any, field: str) -> None:
     if not _has_operators(condition):
         return
     for name, value in condition.items():
@@ -147,16 +148,15 @@ def _check_condition(condition: Any) -> None:
             raise not_supported(f"the operator {name}")
         if name not in CONDITIONS:
             raise _bad(f"unknown operator: {name}")
-        if name in ("$in", "$nin", "$all") and not isinstance(value, list):
-            raise _bad(f"{name} needs an array")
+        check_operand(name, value, field, condition)
         if name == "$not":
-            _check_condition(value)
+            _check_condition(value, field)
         elif name == "$elemMatch":
             is_condition = _has_operators(value) and next(iter(value)) not in (*_LOGICAL, "$expr")
-            _check_condition(value) if is_condition else check_filter(value)
+            _check_condition(value, field) if is_condition else check_filter(value)
         elif name == "$all":
             for one in value:
-                _check_condition(one)
+                _check_condition(one, field)
 
 
 def _has_operators(condition: Any) -> bool:
@@ -202,7 +202,7 @@ def check_pipeline(pipeline: Any) -> None:
 
 
 def _check_stage(name: str, value: Any) -> None:
-    _check_shape(name, value, type_name(value))
+    check_stage(name, value, EXPRESSIONS)
     if name == "$match":
         check_filter(value)
     elif name == "$facet" and isinstance(value, Mapping):
@@ -228,49 +228,6 @@ def _check_fields(stage: str, value: Any) -> None:
             raise not_supported(f"$$REMOVE in {stage}")
         if stage == "$project" and "." in path and not isinstance(expression, (int, float)):
             raise not_supported("a computed field with a dotted path in $project")
-
-
-def check_projection(projection: Any) -> None:
-    """Look through the projection of a find.
-
-    Raises:
-        OperationFailure: Error 115: the library has it otherwise.
-    """
-    if not isinstance(projection, Mapping):
-        return
-    includes = any(
-        isinstance(value, (int, float)) and value and name != "_id"
-        for name, value in projection.items()
-    )
-    for name, value in projection.items():
-        if name.endswith(".$"):
-            raise not_supported("the positional operator in a projection")
-        if isinstance(value, str) and value[:1] != "$":
-            raise not_supported("a text in a projection")
-        if not isinstance(value, Mapping):
-            continue
-        if "$slice" in value and not includes:
-            raise not_supported("$slice in a projection that includes no other field")
-        if not value.keys() <= {"$slice", "$elemMatch"}:
-            raise not_supported(f"the expression of {name} in a projection")
-        check_filter(value.get("$elemMatch"))
-
-
-def _check_shape(name: str, value: Any, found: str) -> None:
-    if name == "$match" and found != "object":
-        raise _located(15959, "the match filter must be an expression in an object")
-    if name == "$documents" and found != "array":
-        raise not_supported("$documents of an expression")
-    if name == "$group" and found != "object":
-        raise _located(15947, "a group's fields must be specified in an object")
-    if name == "$limit" and found in NUMBER and not value > 0:
-        raise _located(15958, "the limit must be positive")
-    if name == "$out" and found not in ("string", "object"):
-        message = f"$out only supports a string or object argument, but found {found}"
-        raise _located(16990, message)
-    if name == "$merge" and found not in ("string", "object"):
-        message = f"$merge requires a string or object argument, but found {found}"
-        raise operation_failure(14, "TypeMismatch", message)
 
 
 def check_expression(expression: Any) -> None:

@@ -19,8 +19,8 @@ from pytest_replicalag.engines.memory.commands.hints import check_hint, order_of
 from pytest_replicalag.engines.memory.commands.operators import (
     check_filter,
     check_pipeline,
-    check_projection,
 )
+from pytest_replicalag.engines.memory.commands.projections import projection_of
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.variables import (
     Variables,
@@ -149,11 +149,10 @@ def find_of(command: Mapping[str, Any], library: Library) -> LibraryFind:
     """
     limit = command.get("limit") or 0
     variables = variables_of(command)
-    check_projection(command.get("projection"))
     return _ServerFind(
         filter=filter_of(command, "filter", variables),
         sort=sort_of(command.get("sort")),
-        projection=in_pipeline(command.get("projection"), variables) or None,
+        projection=projection_of(in_pipeline(command.get("projection"), variables)),
         collation=None,
         skip=int(command.get("skip") or 0),
         limit=abs(int(limit)),

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.memory.commands.equality import is_alike
 from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
 from pytest_replicalag.engines.memory.commands.numbers import ABSENT, changed
 from pytest_replicalag.engines.memory.commands.positions import Positions
@@ -100,8 +101,16 @@ def target_of(
                 if operator == "$set" and not inserts:
                     retypes = retypes or _retypes(document, where, value)
                 if operator is not None:
+                    _check_once(found, where, "$" in path)
                     found.setdefault(operator, {})[where] = value
     return Target(found, retypes)
+
+
+def _check_once(found: Mapping[str, Mapping[str, Any]], path: str, is_resolved: bool) -> None:
+    """Refuse a path that positional paths have led to before."""
+    if is_resolved and any(path in fields for fields in found.values()):
+        message = f"Update created a conflict at '{path}'"
+        raise operation_failure(40, "ConflictingUpdateOperators", message)
 
 
 def _in_order(field: tuple[str, Any]) -> list[tuple[int, int, str]]:
@@ -239,6 +248,14 @@ def _check_rename(document: Mapping[str, Any], source: str, target: str) -> None
                 )
             if holder is ABSENT:
                 break
+            if side == "source" and not isinstance(holder, Mapping):
+                above = parts[depth - 1]
+                raise operation_failure(
+                    28,
+                    "PathNotViable",
+                    f"cannot use the part ({above} of {path}) to traverse the element "
+                    f"({{{above}: {shown(holder)}}})",
+                )
     if value_at(document, source.split(".")) is not ABSENT:
         _check_key(document, source, "$unset", None)
         _check_key(document, target, "$rename", None)
@@ -253,8 +270,12 @@ def _on_array(
 ) -> tuple[str | None, Any]:
     value = place.value
     if value is ABSENT:
+        if name == "$addToSet":
+            return "$set", _with_members([], argument)
         return (None if name in _STRICT else name), argument
     if isinstance(value, list):
+        if name == "$addToSet":
+            return "$set", _with_members(value, argument)
         return name, argument
     kind = type_name(value)
     if name == "$push":
@@ -271,6 +292,16 @@ def _on_array(
         message = f"Path '{place.path}' contains an element of non-array type '{kind}'"
         raise operation_failure(14, "TypeMismatch", message)
     raise _bad("Cannot apply $pull to a non-array value")
+
+
+def _with_members(array: list[Any], argument: Any) -> list[Any]:
+    """An array with the members that it has not yet."""
+    is_each = isinstance(argument, Mapping) and next(iter(argument), "") == "$each"
+    found = list(array)
+    for one in argument["$each"] if is_each else [argument]:
+        if not any(is_alike(one, member) for member in found):
+            found.append(one)
+    return found
 
 
 def _bad(message: str) -> OperationFailure:

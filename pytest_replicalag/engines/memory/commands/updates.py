@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bson import ObjectId, Regex
-from pymongo.errors import OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from pytest_replicalag.engines.memory.commands.duplicates import collision
 from pytest_replicalag.engines.memory.commands.equality import stages_for_library
 from pytest_replicalag.engines.memory.commands.errors import server_errors, shown
 from pytest_replicalag.engines.memory.commands.identities import check_id
@@ -24,7 +25,7 @@ from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.documents import is_same
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["apply_update", "ensure_created", "telling_what_failed", "validates"]
+__all__ = ["apply_update", "ensure_created", "insert", "telling_what_failed", "validates"]
 
 _INVALID_DOCUMENT: Final = 121
 _LOSING_IDS: Final = frozenset({"$project", "$replaceRoot", "$replaceWith", "$unset"})
@@ -138,8 +139,8 @@ def _update_one(
             update = [*update, {"$replaceWith": {"$mergeObjects": [own, "$$ROOT"]}}]
     elif is_replacement:
         _check_own_key(update, key)
-        new = {"_id": key, **update}
-        retypes = document == new and not is_same(document, new)
+        # A server compares what it is given: without an `_id` it is never the same.
+        retypes = "_id" not in update or (document == update and not is_same(document, update))
     else:
         target = target_of(update, document, positions, collection._precedes)
         if not target.update:
@@ -161,6 +162,18 @@ def _pulled(value: Any) -> Any:
     """What `$pull` asks for; the library takes a regular expression alone for a value."""
     found = for_filter(value)
     return {"$regex": found} if isinstance(value, Regex) else found
+
+
+def insert(collection: Any, document: dict[str, Any], **more: Any) -> None:
+    """Insert a document; one that cannot be stored tells what it collides in.
+
+    Raises:
+        OperationFailure: What a server answers.
+    """
+    try:
+        collection._insert(document, **more)
+    except DuplicateKeyError as error:
+        raise collision(collection, document) or error from None
 
 
 # -- upserts ---------------------------------------------------------------------------------------
@@ -196,7 +209,7 @@ def _upsert(
     stored = collection._hashdict(key) if isinstance(key, dict) else key
     document = {"_id": key, **document}
     if not changes or stored in collection._store:  # the latter is refused as a duplicate
-        collection._insert(document, **more)
+        insert(collection, document, **more)
         return {"n": 1, "nModified": 0, "upserted": key, "updatedExisting": False}
     changes = _for_library(changes)
     if key is None and isinstance(changes, Mapping):  # the library takes null for no `_id`

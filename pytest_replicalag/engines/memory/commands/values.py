@@ -10,7 +10,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["Long", "for_filter", "for_pipeline", "invalid_expression"]
+__all__ = ["TYPES", "Long", "for_filter", "for_pipeline", "invalid_expression"]
 
 
 class Long(Int64):
@@ -60,7 +60,7 @@ def invalid_expression(error: re.error) -> OperationFailure:
     return operation_failure(51091, "Location51091", message)
 
 
-_TYPES: Final = {
+TYPES: Final = {
     1: "double", 2: "string", 3: "object", 4: "array", 5: "binData", 7: "objectId", 8: "bool",
     9: "date", 10: "null", 11: "regex", 13: "javascript", 16: "int", 17: "timestamp", 18: "long",
     19: "decimal", -1: "minKey", 127: "maxKey",
@@ -90,7 +90,7 @@ def for_filter(value: Any) -> Any:
 def _with_type(condition: dict[str, Any]) -> dict[str, Any]:
     kind = condition["$type"]
     if isinstance(kind, (int, float)):
-        kind = _TYPES.get(int(kind), kind)
+        kind = TYPES.get(int(kind), kind)
     rest = {key: for_filter(item) for key, item in condition.items() if key != "$type"}
     if kind == "null" and not {"$eq", "$exists"} & rest.keys():
         return {**rest, "$eq": None, "$exists": True}

@@ -23,6 +23,7 @@ from pytest_replicalag.engines.memory.commands.update_checks import check_kind, 
 from pytest_replicalag.engines.memory.commands.updates import (
     apply_update,
     ensure_created,
+    insert,
     telling_what_failed,
     validates,
 )
@@ -228,7 +229,7 @@ def _insert(batch: _Batch, document: Any, _: int) -> None:
     _check_names(document)
     ensure_created(collection)
     with server_errors(collection), telling_what_failed(document["_id"]):
-        collection._insert(document, **({} if batch.validates else {"validate": False}))
+        insert(collection, document, **({} if batch.validates else {"validate": False}))
     batch.reply["n"] += 1
 
 

@@ -1,0 +1,124 @@
+"""What a find returns of each document: what a server, or the engine, refuses to return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import Decimal128
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
+from pytest_replicalag.engines.memory.commands.operators import EXPRESSIONS, check_filter
+from pytest_replicalag.engines.memory.commands.types import type_name
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
+__all__ = ["projection_of"]
+
+
+def projection_of(projection: Any) -> Any:
+    """A projection as the library takes it; None without one.
+
+    Raises:
+        OperationFailure: What a server answers, or 115.
+    """
+    if not projection:
+        return None
+    found: dict[str, Any] = {}
+    for path, value in projection.items():
+        _check_path(path)
+        _check_collision(path, found)
+        found[path] = _specified(path, value)
+    _check_kinds(found)
+    return found
+
+
+def _check_path(path: str) -> None:
+    if path.endswith(".$"):
+        raise not_supported("the positional operator in a projection")
+    if not path:
+        raise _located(40352, "FieldPath cannot be constructed with empty string")
+    if path.endswith("."):
+        raise _located(40353, "FieldPath must not end with a '.'.")
+    for part in path.split("."):
+        if not part:
+            raise _located(15998, "FieldPath field names may not be empty strings.")
+        if part[:1] == "$":
+            raise _located(
+                16410,
+                "FieldPath field names may not start with '$'. Consider using $getField or "
+                "$setField.",
+            )
+
+
+def _check_collision(path: str, others: Mapping[str, Any]) -> None:
+    for other in others:
+        if path.startswith(f"{other}."):
+            rest = path[len(other) + 1 :]
+            raise _located(31249, f"Path collision at {path} remaining portion {rest}")
+        if other.startswith(f"{path}."):
+            raise _located(31250, f"Path collision at {path}")
+
+
+def _specified(path: str, value: Any) -> Any:
+    """What the projection says of a path; 0 and 1 for whatever number or boolean."""
+    if isinstance(value, Decimal128):
+        return int(bool(value.to_decimal()))
+    if isinstance(value, (bool, int, float)):
+        return int(bool(value))
+    if isinstance(value, str) and value[:1] == "$":
+        if path == "_id" or "." in path:
+            raise not_supported(f"the expression of {path} in a projection")
+        return value
+    if not isinstance(value, Mapping):
+        raise not_supported(f"a {type_name(value)} in a projection")
+    if not value:
+        raise _located(
+            51270, "An empty sub-projection is not a valid value. Found empty object at path"
+        )
+    [name, *others] = value
+    if others or name not in ("$slice", "$elemMatch"):
+        if name[:1] == "$" and not others and name not in EXPRESSIONS and name != "$meta":
+            raise _located(31325, f"Unknown expression {name}")
+        raise not_supported(f"the expression of {path} in a projection")
+    if name == "$elemMatch":
+        _check_element(path, value[name])
+    return value
+
+
+def _check_element(path: str, condition: Any) -> None:
+    if "." in path:
+        raise _located(31275, "Cannot use $elemMatch projection on a nested field.")
+    if not isinstance(condition, Mapping):
+        found = type_name(condition)
+        raise _located(31274, f"elemMatch: Invalid argument, object required, but got {found}")
+    check_filter(condition)
+
+
+def _check_kinds(projection: Mapping[str, Any]) -> None:
+    """Refuse including and excluding in one, and what the library takes for including."""
+    fields = {path: value for path, value in projection.items() if path != "_id"}
+    kinds = [path for path, value in fields.items() if not isinstance(value, Mapping)]
+    includes = bool(kinds) and bool(fields[kinds[0]])
+    for path in kinds:
+        value = fields[path]
+        if isinstance(value, str):
+            if not includes:
+                told = f"{path}: {shown(value)}"
+                message = f"Cannot use an expression {told} in an exclusion projection"
+                raise _located(31310, message)
+        elif bool(value) != includes:
+            message = (
+                f"Cannot do exclusion on field {path} in inclusion projection"
+                if includes
+                else f"Cannot do inclusion on field {path} in exclusion projection"
+            )
+            raise _located(31254 if includes else 31253, message)
+    if not includes and any(
+        isinstance(value, Mapping) and "$slice" in value for value in fields.values()
+    ):
+        raise not_supported("$slice in a projection that includes no other field")
+
+
+def _located(code: int, message: str) -> OperationFailure:
+    return operation_failure(code, f"Location{code}", message)
