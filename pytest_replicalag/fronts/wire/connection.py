@@ -69,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._buffer = MessageBuffer()
         self._waiting: deque[bytes] = deque()
         self._task: asyncio.Future[bytes | None] | None = None
+        self._is_full = False
 
     # -- what asyncio calls ------------------------------------------------------------------
 
@@ -86,10 +87,18 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             self._refuse(error)
             return
-        if self._task is None:
-            self._go_on()
-        elif len(self._waiting) > _TOO_MUCH_WAITING and self._transport is not None:
+        self._go_on()
+        if len(self._waiting) > _TOO_MUCH_WAITING and self._transport is not None:
             self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        """The driver does not read its replies: it gets no more before it does."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """The driver has read."""
+        self._is_full = False
+        self._read_on()
 
     def eof_received(self) -> bool:
         """The driver sends no more; nothing that it cannot read is worth finishing."""
@@ -119,7 +128,9 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def _go_on(self) -> None:
-        while self._waiting and self._transport is not None:
+        while self._waiting and self._task is None and not self._is_full:
+            if self._transport is None:
+                return
             data = self._waiting.popleft()
             try:
                 answer = self._answer(self, parse(data))
@@ -131,7 +142,6 @@ class Connection(asyncio.Protocol):
             else:
                 self._task = asyncio.ensure_future(answer)
                 self._task.add_done_callback(self._answered)
-                return
 
     def _answered(self, task: asyncio.Future[bytes | None]) -> None:
         self._task = None
@@ -143,9 +153,13 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
             return
         self._send(task.result())
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Answer what has come meanwhile, and read what comes then."""
         self._go_on()
+        if self._transport is not None and len(self._waiting) <= _TOO_MUCH_WAITING:
+            self._transport.resume_reading()
 
     def _send(self, reply: bytes | None) -> None:
         if reply is not None and self._transport is not None:

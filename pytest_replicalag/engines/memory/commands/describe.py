@@ -32,7 +32,7 @@ def _find(command: Mapping[str, Any]) -> _Described:
     limit = command.get("limit")
     is_one = limit in (1, -1) and (command.get("singleBatch") or limit == -1)
     if is_one:
-        return "find_one", told or ({},)
+        return "find_one", told
     return "find", told
 
 
