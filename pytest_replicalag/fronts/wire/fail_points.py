@@ -178,13 +178,18 @@ class FailPoints:
         for name, (concerns, fault) in _FAULTS.items():
             key = (name, request.connection.endpoint)
             point = self._points.get(key)
-            if point is not None and concerns(point.data, request) and self._fires(key, point):
+            if (
+                point is not None
+                and concerns(point.data, request)
+                and self._fires(key, point, request)
+            ):
                 return fault(point.data, request)
         return None
 
-    def _fires(self, key: tuple[str, int], point: _FailCommand) -> bool:
-        if point.skip:
-            point.skip -= 1
+    def _fires(self, key: tuple[str, int], point: _FailCommand, request: Request) -> bool:
+        count = _statements(request) if key[0] == "onPrimaryTransactionalWrite" else 1
+        if point.skip >= count:
+            point.skip -= count
             return False
         if point.left is not None:
             point.left -= 1
@@ -253,6 +258,12 @@ def _labels_of_concern(data: Mapping[str, Any], request: Request) -> list[str] |
 
 def _is_retryable_write(_: Mapping[str, Any], request: Request) -> bool:
     return "txnNumber" in request.command and "autocommit" not in request.command
+
+
+def _statements(request: Request) -> int:
+    """How many documents, updates or deletes a write has."""
+    lists = (request.command.get(name) for name in ("documents", "updates", "deletes"))
+    return next((len(statements) for statements in lists if statements), 1)
 
 
 def _transactional_write(data: Mapping[str, Any], _: Request) -> Fault:

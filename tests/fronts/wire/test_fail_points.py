@@ -139,6 +139,10 @@ def test_a_write_that_is_applied_and_not_answered_is_applied_once(client):
     switch(client, "onPrimaryTransactionalWrite", {"times": 1})
     assert client.shop.orders.update_one({"_id": 1}, {"$inc": {"x": 1}}).modified_count == 1
     assert client.shop.orders.find_one() == {"_id": 1, "x": 2}
+    switch(client, "onPrimaryTransactionalWrite", "alwaysOn")
+    assert len(client.shop.orders.insert_many([{}, {}]).inserted_ids) == 2
+    switch(client, "onPrimaryTransactionalWrite", "off")
+    assert client.shop.orders.count_documents({}) == 3
 
 
 def test_a_write_that_fails_before_it_is_applied(client):
