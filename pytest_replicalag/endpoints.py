@@ -38,6 +38,11 @@ class Endpoints:
         self._callers = Callers()
 
     @property
+    def are_started(self) -> bool:
+        """Whether they listen."""
+        return self._server is not None
+
+    @property
     def uri(self) -> str:
         """The connection string of the set there is now; starts what it needs.
 

@@ -103,6 +103,8 @@ def _parse(name: str, given: Given) -> Any:
 
 _state_key = pytest.StashKey[_State]()
 _run_key: pytest.StashKey[TestRun] = pytest.StashKey()
+_is_inner_key = pytest.StashKey[bool]()
+"""Whether endpoints were started when the run began."""
 
 
 # -- configuration -----------------------------------------------------------------------------
@@ -126,6 +128,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_state_key] = state
+    endpoints = sys.modules.get("pytest_replicalag.endpoints")
+    config.stash[_is_inner_key] = endpoints is not None and endpoints.endpoints.are_started
     if not _is_worker(config):
         config.pluginmanager.register(_Reporter(config), "replica-lag-reporter")
 
@@ -272,10 +276,13 @@ def uri_of(config: pytest.Config) -> str:
     return endpoints.uri
 
 
-def pytest_unconfigure() -> None:
-    """Stop the endpoints, if anything has started them."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the endpoints, if anything has started them in this run.
+
+    A run inside another one, in the same process, leaves those alone that the outer one uses.
+    """
     endpoints = sys.modules.get("pytest_replicalag.endpoints")
-    if endpoints is not None:
+    if endpoints is not None and not config.stash.get(_is_inner_key, False):
         endpoints.endpoints.stop()
 
 
