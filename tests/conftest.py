@@ -1,1 +1,20 @@
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
 pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True)
+def endpoints_of_its_own(request, monkeypatch):
+    """Let an inner run have endpoints of its own: data and all, whatever the outer run has."""
+    if "pytester" not in request.fixturenames:
+        yield
+        return
+    module = importlib.import_module("pytest_replicalag.endpoints")
+    own = module.Endpoints()
+    monkeypatch.setattr(module, "endpoints", own)
+    yield
+    own.stop()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -61,3 +62,11 @@ def lags_of(text: str) -> tuple[Lag, ...]:
 def replica_set_of(text: str) -> ReplicaSet:
     """A replica set on a virtual clock, one lag for each secondary."""
     return ReplicaSet(VirtualClock(), lags_of(text), 0, "test")
+
+
+def until(condition: Callable[[], bool], patience_s: float = 20) -> None:
+    """Wait for what another thread does."""
+    end_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end_s, "it did not come"
+        time.sleep(0.01)

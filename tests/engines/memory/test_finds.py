@@ -66,7 +66,8 @@ def test_an_id_finds_what_a_longer_filter_finds(engine, key):
     expected = find(engine, filter={"$and": [{"_id": key}]})
     assert find(engine, filter={"_id": key}) == expected
     assert find(engine, filter={"_id": {"$eq": key}}) == expected
-    assert len(expected) == (key in IDS)
+    # Python takes documents for equal whatever the order of their fields; a server does not.
+    assert len(expected) == (repr(key) in map(repr, IDS))
 
 
 @pytest.mark.parametrize("key", [True, 1.0, Int64(1)], ids=repr)

@@ -12,6 +12,7 @@ from bson import Binary, Int64
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import BulkWriteError, CursorNotFound, OperationFailure
 from pymongo.read_concern import ReadConcern
+from simulating import until
 
 PRIMARY = ReadPreference.PRIMARY
 LSID = {"id": Binary(b"fedcba9876543210", 4)}
@@ -31,7 +32,7 @@ def test_a_driver_finds_all_members_from_one_of_them(wired):
         with pymongo.MongoClient(uri) as client:
             client.shop.orders.insert_one({})
             ports = {shop.port(member) for member in range(5)}
-            assert {port for _, port in client.nodes} == ports
+            until(lambda: {port for _, port in client.nodes} == ports)
             assert client.primary == ("127.0.0.1", shop.port(0))
             assert client.topology_description.topology_type_name == "ReplicaSetWithPrimary"
 
