@@ -65,7 +65,7 @@ def _check(
     nulls = []
     for field_name, value in document.items():
         if field_name in known.supported:
-            if value is None:
+            if value is None and f"{path}.{field_name}" not in _WORDS:
                 nulls.append(field_name)
             elif field_name in known.types:
                 document[field_name] = _checked(f"{path}.{field_name}", field_name, value, known)

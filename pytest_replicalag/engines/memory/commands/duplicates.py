@@ -12,7 +12,7 @@ from pytest_replicalag.engines.memory.commands.equality import is_alike
 from pytest_replicalag.engines.memory.commands.errors import duplicate_key
 from pytest_replicalag.engines.memory.library import library_of
 
-__all__ = ["collision"]
+__all__ = ["collision", "collision_in"]
 
 _Key = tuple[Any, ...]
 
@@ -27,22 +27,46 @@ def collision(collection: Any, document: Mapping[str, Any]) -> OperationFailure 
     Returns:
         Error 11000, or None if no index tells what it collides in.
     """
-    library = library_of(collection.database.client)
-    assert library is not None
     indexes = {"_id_": {"key": [("_id", 1)], "unique": True}, **collection._store.indexes}
     for name, index in indexes.items():
-        if not index.get("unique"):
-            continue
-        fields = [field for field, _ in index["key"]]
-        own = list(_keys(library, document, fields))
-        for stored in collection._store.documents:
-            for key in _keys(library, stored, fields):
-                if any(all(map(is_alike, key, one)) for one in own):
-                    one = next(one for one in own if all(map(is_alike, key, one)))
-                    pattern = dict(index["key"])
-                    value = dict(zip(fields, one, strict=True))
-                    return duplicate_key(collection, name, pattern, value)
+        if index.get("unique"):
+            found = collision_in(collection, name, index, document)
+            if found is not None:
+                return found
     return None
+
+
+def collision_in(
+    collection: Any, name: str, index: Mapping[str, Any], document: Mapping[str, Any]
+) -> OperationFailure | None:
+    """The same for one index, which need not be there yet.
+
+    Args:
+        collection: The library's collection.
+        name: The index's name.
+        index: Its `key`, a list of fields and orders, and its options.
+        document: The document.
+    """
+    library = library_of(collection.database.client)
+    assert library is not None
+    if not _holds(collection, index, document):
+        return None
+    fields = [field for field, _ in index["key"]]
+    own = list(_keys(library, document, fields))
+    for stored in collection._store.documents:
+        if stored is document or not _holds(collection, index, stored):
+            continue
+        for key, one in product(_keys(library, stored, fields), own):
+            if all(map(is_alike, key, one)):
+                value = dict(zip(fields, one, strict=True))
+                return duplicate_key(collection, name, dict(index["key"]), value)
+    return None
+
+
+def _holds(collection: Any, index: Mapping[str, Any], document: Any) -> bool:
+    """Whether an index has a document."""
+    filter = index.get("partialFilterExpression")
+    return filter is None or bool(collection._applies(filter, document))
 
 
 def _keys(library: Any, document: Mapping[str, Any], fields: list[str]) -> Iterator[_Key]:

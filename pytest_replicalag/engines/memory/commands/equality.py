@@ -7,7 +7,7 @@ filters wrapped; their own `==` is asked wherever the library compares a stored 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -147,4 +147,16 @@ def _stage(stage: Mapping[str, Any]) -> list[dict[str, Any]]:
     if name in ("$lookup", "$unionWith") and isinstance(value, Mapping) and "pipeline" in value:
         rest = {key: item for key, item in value.items() if key != "pipeline"}
         return [{name: {**for_pipeline(rest), "pipeline": stages_for_library(value["pipeline"])}}]
+    if name in ("$set", "$addFields") and isinstance(value, Mapping):
+        value = dict(_fields("", value))
     return [{name: for_pipeline(value)}]
+
+
+def _fields(path: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields that a stage sets; those of a document in it are set in the one that there is."""
+    for name, item in value.items():
+        is_document = isinstance(item, Mapping) and item and next(iter(item))[:1] != "$"
+        if is_document:
+            yield from _fields(f"{path}{name}.", item)
+        else:
+            yield f"{path}{name}", item

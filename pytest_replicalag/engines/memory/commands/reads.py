@@ -300,7 +300,6 @@ def _distinct(
     collection: Any, command: Mapping[str, Any], filter: Any, library: Library
 ) -> list[Any]:
     """The values of a field, each once, in the order of the documents; the library has no order."""
-    check_hint(collection, command.get("hint"))
     values: dict[Any, Any] = {}
     with server_errors(collection):
         for document in collection.find(filter):

@@ -13,6 +13,13 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_stage"]
 
+_NOT_IN_FACETS: Final = frozenset(
+    {
+        "$changeStream", "$collStats", "$facet", "$geoNear", "$indexStats", "$merge", "$out",
+        "$planCacheStats",
+    }
+)  # fmt: skip
+
 
 def check_stage(name: str, value: Any, expressions: frozenset[str]) -> None:
     """Refuse what a stage cannot be given.
@@ -104,10 +111,23 @@ def _check_group(fields: Any, expressions: frozenset[str]) -> None:
         raise _located(15955, "a group specification must include an _id")
 
 
-def _check_out(_: Any, found: str) -> None:
+def _check_facet(value: Any, found: str) -> None:
+    for pipeline in value.values() if found == "object" else ():
+        for stage in pipeline if isinstance(pipeline, list) else ():
+            for name in _NOT_IN_FACETS.intersection(stage):
+                message = f"{name} is not allowed to be used within a $facet stage"
+                raise _located(40600, message)
+
+
+def _check_out(value: Any, found: str) -> None:
     if found not in ("string", "object"):
         message = f"$out only supports a string or object argument, but found {found}"
         raise _located(16990, message)
+    if found == "object" and value.keys() != {"db", "coll"}:
+        raise _located(
+            16994,
+            "If an object is passed to $out it must have exactly 2 fields: 'db' and 'coll'",
+        )
 
 
 def _check_merge(value: Any, found: str) -> None:
@@ -117,6 +137,9 @@ def _check_merge(value: Any, found: str) -> None:
     for field in value if found == "object" else ():
         if field not in ("into", "on", "let", "whenMatched", "whenNotMatched"):
             raise _located(40415, f"BSON field '$merge.{field}' is an unknown field.")
+    if found == "object" and "into" not in value:
+        message = "BSON field '$merge.into' is missing but a required field"
+        raise _located(40414, message)
 
 
 def _located(code: int, message: str) -> OperationFailure:
@@ -132,6 +155,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any, str], None]]] = {
     "$unwind": _check_unwind,
     "$project": _check_project,
     "$sort": _check_sort,
+    "$facet": _check_facet,
     "$out": _check_out,
     "$merge": _check_merge,
 }

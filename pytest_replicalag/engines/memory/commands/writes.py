@@ -134,7 +134,9 @@ def write(
 
 def collection_of(client: Any, database: str, name: str) -> Any:
     """A collection of the library's client."""
-    return client.get_database(database).collection(name, client._codec_options)
+    collection = client.get_database(database).collection(name, client._codec_options)
+    collection.heeds_partial_filters = True
+    return collection
 
 
 def _write_out(collection: Any, command: Mapping[str, Any]) -> None:
