@@ -19,6 +19,7 @@ from pytest_replicalag.engines.memory.bulk import WithoutSort
 from pytest_replicalag.engines.memory.change_log import IMAGES
 from pytest_replicalag.engines.memory.documents import copy_document
 from pytest_replicalag.engines.memory.library import Library
+from pytest_replicalag.engines.memory.partial_filters import PartialFilters, WithIndexes
 from pytest_replicalag.engines.memory.past import PastCollection
 from pytest_replicalag.engines.memory.store import CollectionHistory
 from pytest_replicalag.engines.memory.versions import ABSENT
@@ -67,7 +68,7 @@ class EngineCollection:
 
     _name: str
     _db_store: Any
-    _only: _Only | None = None
+    _only: _Only | WithIndexes | None = None
 
     @property
     def _store(self) -> Any:
@@ -112,7 +113,7 @@ class EngineCollection:
         raise NotImplementedError
 
 
-class LiveCollection(EngineCollection):
+class LiveCollection(PartialFilters, EngineCollection):
     """The primary's collection: it can be written."""
 
     _copy_only_fields: Any

@@ -84,11 +84,8 @@ def _drop_database(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
         )
     if name not in client.list_database_names():
         return {}
-    is_there = bool(client.get_database(name)._store.list_created_collection_names())
     client.drop_database(name)
-    if not is_there:
-        return {}
-    return {"dropped": name}
+    return {}
 
 
 def _rename(command: Mapping[str, Any], client: Any) -> dict[str, Any]:

@@ -176,7 +176,6 @@ COMMANDS: Final[Mapping[str, CommandFields]] = {
     "distinct": CommandFields(
         required=("key",),
         supported=("key", "query"),
-        ignored=("hint",),
         refused=("collation",),
         types={"key": _STRING, "query": _DOCUMENT},
     ),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from pytest_replicalag.engines.memory.commands.duplicates import collision_in
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors, shown
 from pytest_replicalag.engines.memory.commands.index_specifications import check_index
 from pytest_replicalag.engines.memory.commands.updates import ensure_created
@@ -95,11 +99,20 @@ def _create_index(collection: Any, specification: Mapping[str, Any]) -> None:
     if "text" in key.values():
         weights = {field: 1 for field, order in key.items() if order == "text"}
         options = {"weights": weights, **_TEXT_DEFAULTS, **options}
+    if "2dsphere" in key.values():
+        options = {**options, "2dsphereIndexVersion": options.get("2dsphereIndexVersion", 3)}
     if _is_there(collection, specification, options):
         return
-    effective = {option: options[option] for option in _EFFECTIVE if option in options}
+    effective: dict[str, Any] = {
+        option: options[option] for option in _EFFECTIVE if option in options
+    }
     with server_errors(collection):
-        collection.create_index(list(key.items()), name=name, **effective)
+        try:
+            collection.create_index(list(key.items()), name=name, **effective)
+        except DuplicateKeyError as error:
+            raise _failed_build(collection, name, {**effective, "key": list(key.items())}) or (
+                error
+            ) from None
     told = {option: options[option] for option in _TOLD if option in options}
     index = collection._store.indexes[name]
     index.update(told)
@@ -113,6 +126,19 @@ def _is_said(specification: Mapping[str, Any], option: str) -> bool:
     if value is False:
         return option == "background"
     return value is not None  # 0 seconds are an expiry, too
+
+
+def _failed_build(collection: Any, name: str, index: Mapping[str, Any]) -> Any:
+    """The error of a unique index that cannot be built, if a document tells of it."""
+    for document in collection._store.documents:
+        found = collision_in(collection, name, index, document)
+        if found is not None:
+            details = found.details or {}
+            where = f"{collection.full_name} ( {uuid.uuid4()} )"
+            message = f"Index build failed: {uuid.uuid4()}: Collection {where} :: caused by :: "
+            message += details["errmsg"]
+            return OperationFailure(message, found.code, {**details, "errmsg": message})
+    return None
 
 
 def _is_there(

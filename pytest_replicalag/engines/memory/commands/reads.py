@@ -300,6 +300,9 @@ def _distinct(
     collection: Any, command: Mapping[str, Any], filter: Any, library: Library
 ) -> list[Any]:
     """The values of a field, each once, in the order of the documents; the library has no order."""
+    if not command["key"]:
+        message = "FieldPath cannot be constructed with empty string"
+        raise operation_failure(40352, "Location40352", message)
     values: dict[Any, Any] = {}
     with server_errors(collection):
         for document in collection.find(filter):
