@@ -79,14 +79,35 @@ def filter_for_library(filter: Any) -> Any:
     found: dict[str, Any] = {}
     for name, value in filter.items():
         if name in ("$and", "$or", "$nor"):
-            found[name] = [filter_for_library(one) for one in value]
+            found.setdefault(name, []).extend(filter_for_library(one) for one in value)
         elif name[:1] == "$":
             found[name] = for_pipeline(value)
         elif name == "_id" and not isinstance(value, Mapping):
             found[name] = for_filter(value)  # the store finds it by its key
+        elif _may_meet_in_elements(name, value):
+            each = [{name: _condition({operator: value[operator]})} for operator in value]
+            found.setdefault("$and", []).extend(each)
         else:
             found[name] = _condition(value, is_id=name == "_id")
     return found
+
+
+def _may_meet_in_elements(name: str, condition: Any) -> bool:
+    """Whether different elements of an array may meet different operators of a condition.
+
+    To the library it has to be one element, if the path leads through an array of documents.
+    """
+    return (
+        "." in name
+        and isinstance(condition, Mapping)
+        and len(condition) > 1
+        and condition.keys() <= _INDEPENDENT
+    )
+
+
+_INDEPENDENT: Final = frozenset(
+    {"$eq", "$gt", "$gte", "$lt", "$lte", "$ne", "$in", "$nin", "$exists", "$type", "$not", "$all"}
+)
 
 
 def _condition(condition: Any, *, is_id: bool = False) -> Any:

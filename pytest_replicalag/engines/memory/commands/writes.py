@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from bson import Int64, encode
+from bson import Int64, ObjectId, encode
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
@@ -32,6 +32,7 @@ from pytest_replicalag.engines.memory.commands.variables import (
     in_pipeline,
     variables_of,
 )
+from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Statement", "write"]
@@ -145,14 +146,22 @@ def _write_out(collection: Any, command: Mapping[str, Any]) -> None:
     check_hint(collection, command.get("hint"))
     database, name = _target_of(stages[-1], command["$db"])
     target = collection_of(collection.database.client, database, name)
+    found = [
+        document if "_id" in document else {"_id": ObjectId(), **document}
+        for document in run_pipeline(collection, stages[:-1])
+    ]
+    library = library_of(collection.database.client)
+    assert library is not None
     if "$out" not in stages[-1]:
         ensure_created(target)
-        run_pipeline(collection, stages)
+        with server_errors(target):
+            library.run_stages(found, collection.database, stages[-1:])
         return
     indexes = dict(target._store.indexes)
     if any(index.get("unique") for index in indexes.values()):
         raise not_supported("$out into a collection with a unique index")
-    run_pipeline(collection, [*stages[:-1], {"$out": target.name}])
+    with server_errors(target):
+        library.run_stages(found, collection.database, [{"$out": target.name}])
     ensure_created(target)
     for name, index in indexes.items():
         if name not in target._store.indexes:  # the library drops them with the documents

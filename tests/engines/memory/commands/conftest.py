@@ -29,7 +29,8 @@ def run() -> Run:
         command = {name: target, "$db": "shop", **fields}
         commands.check_fields(name, command)
         is_read = name in ("find", "aggregate", "count", "distinct")
-        if is_read and "$out" not in str(fields.get("pipeline")):
+        writes_out = any(stage in str(fields.get("pipeline")) for stage in ("$out", "$merge"))
+        if is_read and not writes_out:
             read = commands.read(name, command, library)
             found = read.run(engine.live("shop", str(target), client.codec_options))
             return read.window(found) if name == "find" else found

@@ -120,3 +120,26 @@ def test_negation(run: Any) -> None:
     found = run("aggregate", "c", pipeline=stages, cursor={})
     assert [document["not"] for document in found] == [True, False, True]
     assert len(run("find", "c", filter={"$expr": {"$not": [{"$eq": ["$x", 1]}]}})) == 2
+
+
+def test_different_elements_may_meet_different_operators(run: Any) -> None:
+    values = ([5, 40], [15], [5], [40])
+    documents = [
+        {"_id": number, "a": [{"q": value} for value in inner]}
+        for number, inner in enumerate(values)
+    ]
+    run("insert", "c", documents=documents)
+    between = {"$gt": 10, "$lte": 20}
+    assert [one["_id"] for one in run("find", "c", filter={"a.q": between})] == [0, 1]
+    same = {"$and": [{"a.q": between}], "a": {"$elemMatch": {"q": between}}}
+    assert [one["_id"] for one in run("find", "c", filter=same)] == [1]
+
+
+def test_what_a_pipeline_writes_has_an_id(run: Any) -> None:
+    run("insert", "c", documents=[{"_id": 1, "x": 2}])
+    without = {"$project": {"_id": 0, "x": 1}}
+    for stage in ({"$out": "d"}, {"$merge": "e"}):
+        run("aggregate", "c", pipeline=[without, stage], cursor={})
+    for target in ("d", "e"):
+        [found] = run("find", target)
+        assert (list(found), found["x"]) == (["_id", "x"], 2)
