@@ -6,7 +6,6 @@ Sessions.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,7 +65,6 @@ class ServerSession:
         applied: What the statements of its newest retryable write did.
         pins: What keeps its snapshots readable.
         writes: What its transaction has written so far.
-        started_s: When its transaction was started.
     """
 
     lsid: Mapping[str, Any]
@@ -78,7 +76,6 @@ class ServerSession:
     applied: Applied = field(default_factory=dict)
     pins: dict[int, object] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
-    started_s: float = 0.0
 
     def __str__(self) -> str:
         """As servers show it: its id, and the digest of a user that is nobody."""
@@ -184,13 +181,6 @@ class ServerSession:
         """Keep the transaction that a first command has begun."""
         self.transaction = transaction
         self.writes = []
-        self.started_s = time.monotonic()
-
-    @property
-    def is_too_long(self) -> bool:
-        """Whether its transaction has outlived what a server allows."""
-        age_s = time.monotonic() - self.started_s
-        return self.transaction is not None and age_s > TRANSACTION_LIFETIME_S
 
     def commit(self, running: Running) -> int:
         """Commit its transaction, once; returns the position of the commit."""
@@ -266,12 +256,6 @@ class Sessions:
         """Those sessions that there are."""
         found = (self._sessions.get(bytes(lsid["id"])) for lsid in lsids)
         return [session for session in found if session is not None]
-
-    def abort_long_transactions(self) -> None:
-        """Abort what has run for longer than a server allows."""
-        for session in self._sessions.values():
-            if session.is_too_long:
-                session.abort()
 
     def abort_all(self) -> None:
         """Abort every transaction, such as when nobody is connected any more."""
