@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pytest_replicalag.engines.memory.collections import NO_KEY, Matches, direct_key
+from pytest_replicalag.engines.memory.collections import NO_KEY, direct_key
 from pytest_replicalag.engines.memory.contents import METADATA, Record
 from pytest_replicalag.engines.memory.documents import is_same
 from pytest_replicalag.engines.memory.engine import MemoryEngine, Past
+from pytest_replicalag.engines.memory.matches import Matches
 from pytest_replicalag.engines.memory.versions import NO_CHANGES, Changes
 
 __all__ = ["Comparable", "Evaluation", "Find", "FindRead", "LibraryFind", "OtherRead"]

@@ -10,9 +10,10 @@ from bson import Timestamp
 
 from pytest_replicalag.engines.memory.change_log import ChangeLog
 from pytest_replicalag.engines.memory.change_streams import ChangeStream
-from pytest_replicalag.engines.memory.collections import Matches, engine_classes
+from pytest_replicalag.engines.memory.collections import engine_classes
 from pytest_replicalag.engines.memory.journal import Journal, resting_journal
 from pytest_replicalag.engines.memory.library import Library
+from pytest_replicalag.engines.memory.matches import Matches
 from pytest_replicalag.engines.memory.past import PastServer
 from pytest_replicalag.engines.memory.store import ServerHistory, store_classes
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
