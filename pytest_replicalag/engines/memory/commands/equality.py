@@ -78,6 +78,13 @@ def filter_for_library(filter: Any) -> Any:
         return filter
     found: dict[str, Any] = {}
     for name, value in filter.items():
+        if name[:1] != "$":
+            value, others = _taken_apart(value)
+            for operator, conditions in others.items():
+                each = [filter_for_library({name: one}) for one in conditions]
+                found.setdefault(operator, []).extend(each)
+            if others and not value:
+                continue
         if name in ("$and", "$or", "$nor"):
             found.setdefault(name, []).extend(filter_for_library(one) for one in value)
         elif name[:1] == "$":
@@ -90,6 +97,33 @@ def filter_for_library(filter: Any) -> Any:
         else:
             found[name] = _condition(value, is_id=name == "_id")
     return found
+
+
+def _taken_apart(condition: Any) -> tuple[Any, dict[str, list[Any]]]:
+    """A condition, and what must hold, or must not, beside it.
+
+    The library asks `$not` and `$all` of what it finds at a path, and finds nothing in an empty
+    array, nor a missing field that is at least null.
+    """
+    others: dict[str, list[Any]] = {}
+    if not isinstance(condition, Mapping) or not _APART & condition.keys():
+        return condition, others
+    rest: dict[str, Any] = {}
+    for name, value in condition.items():
+        if name == "$not":
+            others.setdefault("$nor", []).append(value)
+        elif name == "$exists" and not value:
+            others.setdefault("$nor", []).append({"$exists": True})
+        elif name == "$all" and value:
+            others.setdefault("$and", []).extend(value)
+        elif name in ("$gte", "$lte") and value is None:
+            others.setdefault("$and", []).append(None)
+        else:
+            rest[name] = value
+    return rest, others
+
+
+_APART: Final = frozenset({"$not", "$exists", "$all", "$gte", "$lte"})
 
 
 def _may_meet_in_elements(name: str, condition: Any) -> bool:

@@ -10,7 +10,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.errors import server_errors
 from pytest_replicalag.engines.memory.commands.hints import check_hint
-from pytest_replicalag.engines.memory.commands.projections import projection_of
+from pytest_replicalag.engines.memory.commands.projections import is_plain, projected, projection_of
 from pytest_replicalag.engines.memory.commands.reads import filter_of, sort_of, with_id_first
 from pytest_replicalag.engines.memory.commands.update_checks import (
     array_filters_of,
@@ -71,9 +71,11 @@ def find_and_modify(collection: Any, command: Mapping[str, Any]) -> dict[str, An
 
 
 def _first(collection: Any, query: Any, sort: Any, projection: Any = None) -> Any:
+    by_library = None if projection is None or is_plain(projection) else projection
     with server_errors(collection):
-        cursor = collection.find(query, projection, sort=sort_of(sort), limit=1)
-        return next(iter(with_id_first(list(cursor))), None)
+        cursor = collection.find(query, by_library, sort=sort_of(sort), limit=1)
+        found = next(iter(with_id_first(list(cursor))), None)
+    return found if found is None or by_library is projection else projected(found, projection)
 
 
 def _find_and_remove(collection: Any, found: Any, projection: Any) -> dict[str, Any]:

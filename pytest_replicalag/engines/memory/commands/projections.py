@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from bson import Decimal128
 from pymongo.errors import OperationFailure
@@ -13,7 +13,7 @@ from pytest_replicalag.engines.memory.commands.operators import EXPRESSIONS, che
 from pytest_replicalag.engines.memory.commands.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["projection_of"]
+__all__ = ["is_plain", "projected", "projection_of"]
 
 
 def projection_of(projection: Any) -> Any:
@@ -118,6 +118,66 @@ def _check_kinds(projection: Mapping[str, Any]) -> None:
         isinstance(value, Mapping) and "$slice" in value for value in fields.values()
     ):
         raise not_supported("$slice in a projection that includes no other field")
+
+
+# -- including and excluding -----------------------------------------------------------------------
+
+
+def is_plain(projection: Mapping[str, Any]) -> bool:
+    """Whether it only includes, or excludes, fields.
+
+    The library drops values from excluded paths, cannot look into arrays of other things than
+    documents, and has an order of fields of its own.
+    """
+    return all(value in (0, 1) for value in projection.values())
+
+
+def projected(document: Mapping[str, Any], projection: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plain projection leaves of a document; parts of it are the document's own."""
+    paths = [path for path in projection if path != "_id"]
+    includes = bool(projection[paths[0] if paths else "_id"])
+    if includes == bool(projection.get("_id", 1)):
+        paths.append("_id")
+    tree: dict[str, Any] = {}
+    for path in paths:
+        *above, last = path.split(".")
+        node = tree
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = None
+    found: dict[str, Any] = (_included if includes else _excluded)(document, tree)
+    return found
+
+
+def _included(value: Any, tree: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_included(one, tree) for one in value if isinstance(one, (Mapping, list))]
+    found = {}
+    for name, item in value.items():
+        if name not in tree:
+            continue
+        below = tree[name]
+        if below is None:
+            found[name] = item
+        elif isinstance(item, (Mapping, list)):
+            found[name] = _included(item, below)
+    return found
+
+
+def _excluded(value: Any, tree: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_excluded(one, tree) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    found = {}
+    for name, item in value.items():
+        below = tree.get(name, _KEPT)
+        if below is not None:
+            found[name] = item if below is _KEPT else _excluded(item, below)
+    return found
+
+
+_KEPT: Final = object()
 
 
 def _located(code: int, message: str) -> OperationFailure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cmp_to_key
 from itertools import islice
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from pytest_replicalag.engines.memory.commands.operators import (
     check_filter,
     check_pipeline,
 )
-from pytest_replicalag.engines.memory.commands.projections import projection_of
+from pytest_replicalag.engines.memory.commands.projections import is_plain, projected, projection_of
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.variables import (
     Variables,
@@ -50,8 +51,9 @@ _COUNT_STAGES: Final = ("$match", "$skip", "$limit", "$group")
 class _ServerFind(LibraryFind):
     """A find whose errors are a server's, and whose results are for a reply.
 
-    Without a projection they are the stored documents themselves: nobody changes those in place,
-    and a reply only encodes them. No more are looked for than the limit allows.
+    Without a projection they are the stored documents themselves, and with a plain one made of
+    their parts: nobody changes those in place, and a reply only encodes them. No more are looked
+    for than the limit allows.
 
     Attributes:
         hint: The index that is named by the command, if it names one.
@@ -62,14 +64,26 @@ class _ServerFind(LibraryFind):
     def results(self, collection: Any) -> list[Any]:
         find = self._in_order(collection)
         with server_errors(collection):
-            if self.projection is not None:
-                return with_id_first(LibraryFind.results(find, collection))
-            found: list[Any] | None = collection.find_by_key(self.filter)
-            if found is not None:
-                return found
-            collection.hand_out_stored()
-            dataset = collection._get_dataset(self.filter, find.sort, None, dict)
-            return list(islice(dataset, self.skip + self.limit if self.limit else None))
+            if self.projection is None:
+                return self._found(collection, find.sort)
+            if is_plain(self.projection):
+                found = self._found(collection, find.sort)
+                return [projected(document, self.projection) for document in found]
+            return with_id_first(LibraryFind.results(find, collection))
+
+    def _found(self, collection: Any, sort: Any) -> list[Any]:
+        found: list[Any] | None = collection.find_by_key(self.filter)
+        if found is not None:
+            return found
+        collection.hand_out_stored()
+        dataset = collection._get_dataset(self.filter, sort, None, dict)
+        return list(islice(dataset, self.skip + self.limit if self.limit else None))
+
+    def project(self, collection: Any, document: Any) -> Any:
+        """A stored document as it is returned."""
+        if self.projection is not None and is_plain(self.projection):
+            return projected(document, self.projection)
+        return LibraryFind.project(self, collection, document)
 
     def stored(self, collection: Any) -> None:
         LibraryFind.stored(self._in_order(collection), collection)
@@ -299,7 +313,7 @@ def _count(collection: Any, filter: Any, command: Mapping[str, Any]) -> int:
 def _distinct(
     collection: Any, command: Mapping[str, Any], filter: Any, library: Library
 ) -> list[Any]:
-    """The values of a field, each once, in the order of the documents; the library has no order."""
+    """The values of a field, each once, in BSON's order where the library knows it."""
     if not command["key"]:
         message = "FieldPath cannot be constructed with empty string"
         raise operation_failure(40352, "Location40352", message)
@@ -308,7 +322,17 @@ def _distinct(
         for document in collection.find(filter):
             for value in _values(library, command["key"], document):
                 values.setdefault(_identity(value), value)
-    return list(values.values())
+        return _in_order(list(values.values()), library)
+
+
+def _in_order(values: list[Any], library: Library) -> list[Any]:
+    def compare(one: Any, other: Any) -> int:
+        return library.precedes(other, one) - library.precedes(one, other)
+
+    try:
+        return sorted(values, key=cmp_to_key(compare))
+    except NotImplementedError:
+        return values
 
 
 def _values(library: Library, key: str, document: Any) -> Iterator[Any]:
