@@ -7,10 +7,11 @@ from typing import Any
 
 from bson import ObjectId
 
+from pytest_replicalag.engines.memory.commands.errors import shown
 from pytest_replicalag.engines.memory.commands.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["check_id", "with_own_id"]
+__all__ = ["check_id", "identity_of", "with_own_id"]
 
 
 def with_own_id(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,6 +20,11 @@ def with_own_id(document: Mapping[str, Any]) -> dict[str, Any]:
         return dict(document)
     rest = {key: value for key, value in document.items() if key != "_id"}
     return {"_id": document["_id"] if "_id" in document else ObjectId(), **rest}
+
+
+def identity_of(document: Mapping[str, Any]) -> str:
+    """A document's `_id` as an error tells it."""
+    return f"{{_id: {shown(document['_id'])}}}" if "_id" in document else "{no id}"
 
 
 def check_id(value: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from bson import Decimal128, decimal128
 
 from pytest_replicalag.engines.memory.commands.errors import shown
+from pytest_replicalag.engines.memory.commands.identities import identity_of
 from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.values import Long
 from pytest_replicalag.replicaset.server_errors import operation_failure
@@ -78,7 +79,7 @@ def _computed(name: str, value: Any, argument: Any, field: str, document: Mappin
             14,
             "TypeMismatch",
             f"Cannot apply {name} to a value of non-numeric type. "
-            f"{{_id: {shown(document.get('_id'))}}} has the field '{field}' of non-numeric type "
+            f"{identity_of(document)} has the field '{field}' of non-numeric type "
             f"{type_name(value)}",
         )
     try:
@@ -89,7 +90,7 @@ def _computed(name: str, value: Any, argument: Any, field: str, document: Mappin
             "BadValue",
             f"Failed to apply {name} operations to current value "
             f"(({_WORDS[type_name(value)]}){shown(value)}) for document "
-            f"{{_id: {shown(document.get('_id'))}}}",
+            f"{identity_of(document)}",
         ) from None
 
 

@@ -54,7 +54,7 @@ def _check_path(path: str) -> None:
 def _check_collision(path: str, others: Mapping[str, Any]) -> None:
     for other in others:
         if path.startswith(f"{other}."):
-            rest = path[len(other) + 1 :]
+            rest = path.partition(".")[2]
             raise _located(31249, f"Path collision at {path} remaining portion {rest}")
         if other.startswith(f"{path}."):
             raise _located(31250, f"Path collision at {path}")

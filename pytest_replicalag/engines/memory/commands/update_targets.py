@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.equality import is_alike
 from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
+from pytest_replicalag.engines.memory.commands.identities import identity_of
 from pytest_replicalag.engines.memory.commands.numbers import ABSENT, changed
 from pytest_replicalag.engines.memory.commands.positions import Positions
 from pytest_replicalag.engines.memory.commands.types import type_name
@@ -281,7 +282,7 @@ def _on_array(
     if name == "$push":
         raise _bad(
             f"The field '{place.path}' must be an array but is of type {kind} in document "
-            f"{{_id: {shown(document.get('_id'))}}}"
+            f"{identity_of(document)}"
         )
     if name == "$addToSet":
         raise _bad(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final
 
 from bson import ObjectId, Regex
@@ -100,8 +101,10 @@ def apply_update(
     if upsert:
         ensure_created(collection)
     with server_errors(collection):
-        found = collection._iter_documents(filter)
-        documents = list(found) if multi else [one for one in [next(found, None)] if one]
+        documents = collection.find_by_key(filter)
+        if documents is None:
+            found = collection._iter_documents(filter)
+            documents = list(found) if multi else list(islice(found, 1))
         if not documents and upsert:
             return _upsert(collection, asked, update, is_replacement, positions, more)
         total: dict[str, Any] = {

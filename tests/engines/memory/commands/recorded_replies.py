@@ -23,6 +23,8 @@ from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.comparison import FindRead
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.library import library_of
+from pytest_replicalag.fronts.wire.codec import command_of
+from pytest_replicalag.fronts.wire.protocol import OP_MSG, Message
 
 OPTIONS: Any = CodecOptions(
     document_class=dict,
@@ -30,7 +32,12 @@ OPTIONS: Any = CodecOptions(
     uuid_representation=UuidRepresentation.UNSPECIFIED,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
-"""As the wire front decodes commands."""
+
+
+def sent_over_the_wire(command: dict[str, Any]) -> dict[str, Any]:
+    """A command as the wire front decodes it."""
+    return command_of(Message(OP_MSG, 1, bson.encode(command)))
+
 
 _LINES = json_util.JSONOptions(
     json_mode=json_util.JSONMode.RELAXED,
@@ -143,7 +150,7 @@ class Server:
 
     def run(self, database: str, command: dict[str, Any]) -> dict[str, Any]:
         """The reply to a command, also if it is an error."""
-        sent = bson.decode(bson.encode({**command, "$db": database}), OPTIONS)
+        sent = sent_over_the_wire({**command, "$db": database})
         name = next(iter(sent))
         if name not in commands.COMMANDS:
             return {"ok": 0.0, "code": 59, "codeName": "CommandNotFound"}
