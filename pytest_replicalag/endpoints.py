@@ -88,6 +88,8 @@ class Endpoints:
         server, self._server, self._front = self._server, None, None
         if server is not None:
             server.stop()
+            with governor.lock:
+                governor.let_times_begin_anew()
 
 
 def _read_preference() -> str:

@@ -311,7 +311,7 @@ class SimulationGovernor:
         self.resting_settings = resolve([])
         self._resting: Simulation | None = None
         self._last: Simulation | None = None
-        self._continues = False
+        self._continuing = 0
 
     def rest_like(self, settings: Settings) -> None:
         """Let the set that endpoints show while no test lags have the members of a test's set."""
@@ -325,8 +325,14 @@ class SimulationGovernor:
 
         Drivers that are connected to an endpoint carry them along.
         """
-        self._continues = True
+        self._continuing += 1
         self._last = self._last or self.running
+
+    def let_times_begin_anew(self) -> None:
+        """Those drivers are gone: each test's logical times may begin where they always do."""
+        self._continuing -= 1
+        if not self._continuing:
+            self._last = self._resting = None
 
     @property
     def current(self) -> Simulation:
@@ -343,7 +349,7 @@ class SimulationGovernor:
         return self._resting
 
     def _begin_after(self, before: Simulation | None, after: Simulation | None) -> None:
-        if after is not None and self._continues:
+        if after is not None and self._continuing:
             if before is not None:
                 oplog = before.replica_set.oplog
                 after.replica_set.oplog.epoch_seconds = oplog.timestamp(oplog.last).time + 1

@@ -125,7 +125,7 @@ def test_a_time_that_is_none_is_refused(advance, value, error):
 
 def test_a_session_advanced_into_the_future_is_error_72_for_reads_and_writes():
     with lagging(things()) as running, running.client.start_session() as session:
-        session.advance_operation_time(Timestamp(1000, 1))
+        session.advance_operation_time(Timestamp(2**31, 1))
         for operation in (OPERATIONS["find_one"], OPERATIONS["insert_one"]):
             with pytest.raises(OperationFailure, match="must not be greater than") as caught:
                 operation(running.client.d.things, session)
