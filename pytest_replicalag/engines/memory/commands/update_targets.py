@@ -91,19 +91,20 @@ def target_of(
     """
     found: dict[str, dict[str, Any]] = {}
     retypes = False
-    for name, fields in update.items():
-        if name == "$setOnInsert":
-            if not inserts:
-                continue
-            name = "$set"
-        for path, argument in sorted(fields.items(), key=_in_order):
-            for one in positions.resolve(path, document) if "$" in path else (path,):
-                operator, where, value = _applied(name, one, argument, document, compare)
-                if operator == "$set" and not inserts:
-                    retypes = retypes or _retypes(document, where, value)
-                if operator is not None:
-                    _check_once(found, where, "$" in path)
-                    found.setdefault(operator, {})[where] = value
+    changes = [
+        (path, "$set" if name == "$setOnInsert" else name, argument)
+        for name, fields in update.items()
+        if inserts or name != "$setOnInsert"
+        for path, argument in fields.items()
+    ]
+    for path, name, argument in sorted(changes, key=_in_order) if len(changes) > 1 else changes:
+        for one in positions.resolve(path, document) if "$" in path else (path,):
+            operator, where, value = _applied(name, one, argument, document, compare)
+            if operator == "$set" and not inserts:
+                retypes = retypes or _retypes(document, where, value)
+            if operator is not None:
+                _check_once(found, where, "$" in path)
+                found.setdefault(operator, {})[where] = value
     return Target(found, retypes)
 
 
@@ -114,9 +115,9 @@ def _check_once(found: Mapping[str, Mapping[str, Any]], path: str, is_resolved: 
         raise operation_failure(40, "ConflictingUpdateOperators", message)
 
 
-def _in_order(field: tuple[str, Any]) -> list[tuple[int, int, str]]:
+def _in_order(change: tuple[str, str, Any]) -> list[tuple[int, int, str]]:
     """A server makes fields in the order of their names, numbers as numbers."""
-    path = field[0]
+    path = change[0]
     if "." not in path and not path.isdecimal():
         return [(1, 0, path)]
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in path.split(".")]
