@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 from unittest.mock import ANY
 
@@ -14,11 +13,15 @@ from pytest_replicalag.endpoints import Endpoints
 
 OK = {"ok": 1.0}
 WRITTEN = {"electionId": ObjectId("7fffffff0000000000000001"), "opTime": {"ts": ANY, "t": 1}}
-MESSAGE = "E11000 duplicate key error collection: shop.orders"
-DUPLICATE: dict[str, Any] = {"index": 0, "code": 11000, "errmsg": MESSAGE}
-if importlib.util.find_spec("mongomock_ng") is not None:  # mongomock does not tell the index
-    DUPLICATE["errmsg"] = f"{MESSAGE} index: _id_ dup key: {{ _id: 1 }}"
-    DUPLICATE |= {"keyPattern": {"_id": 1}, "keyValue": {"_id": 1}}
+DUPLICATE: dict[str, Any] = {
+    "index": 0,
+    "code": 11000,
+    "errmsg": (
+        "E11000 duplicate key error collection: shop.orders index: _id_ dup key: { _id: 1 }"
+    ),
+    "keyPattern": {"_id": 1},
+    "keyValue": {"_id": 1},
+}
 
 
 @pytest.fixture(scope="module")
