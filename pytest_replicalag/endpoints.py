@@ -35,7 +35,7 @@ class Endpoints:
     def __init__(self) -> None:
         self._server: Server | None = None
         self._front: WireFront | None = None
-        self._callers = Callers()
+        self._callers = Callers(governor)
 
     @property
     def are_started(self) -> bool:

@@ -21,6 +21,7 @@ from pymongo import monitoring
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 
 from pytest_replicalag.call_sites import Caller, Client, caller, is_driver, is_project
+from pytest_replicalag.fronts.governor import Governor
 
 __all__ = ["CALLER", "Call", "Callers", "client_of"]
 
@@ -54,11 +55,15 @@ class Call(NamedTuple):
 class Callers(monitoring.CommandListener):
     """Listens to the commands of every client of this process that is opened from now on.
 
+    Args:
+        governor: Knows whether a test lags; while none does, lines are not looked for.
+
     Attributes:
         ports: Of the endpoints; what is sent to other servers is not noted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, governor: Governor) -> None:
+        self._governor = governor
         self.ports: Sequence[int] = ()
         self._calls: OrderedDict[tuple[int, int], Call] = OrderedDict()
         self._direct: dict[int, bool] = {}
@@ -90,8 +95,10 @@ class Callers(monitoring.CommandListener):
         # Another server of the same process numbers its connections alike.
         if connection is None or event.connection_id[1] not in self.ports:
             return
-        client, session = _driver_state(sys._getframe(1))
         is_direct = self._direct.get(connection)
+        if is_direct is not None and self._governor.running is None:
+            return  # no test lags, so nobody will ask
+        client, session = _driver_state(sys._getframe(1))
         if is_direct is None and client is not None:
             is_direct = _is_direct(client)
             if is_direct is not None:
@@ -120,6 +127,10 @@ class Callers(monitoring.CommandListener):
     def take(self, connection: int, request_id: int) -> Call | None:
         """The call behind a command; None if it comes from another process."""
         return self._calls.pop((connection, request_id), None)
+
+    def is_direct(self, connection: int) -> bool | None:
+        """Whether a connection is a direct one; None if it is not known, or of another process."""
+        return self._direct.get(connection)
 
     def forget(self, connection: int) -> None:
         """A connection is gone."""

@@ -143,7 +143,9 @@ class WireFront:
             member=self._member(connection, running),
             by=lambda: client_of(connection.client, command.get("comment")),
         )
-        if call is not None:
+        if call is None:
+            request.is_direct = self._callers.is_direct(connection.number)
+        else:
             request.by = lambda: call.caller
             request.is_direct = call.is_direct
             request.is_session_explicit = call.is_session_explicit
