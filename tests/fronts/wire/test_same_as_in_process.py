@@ -32,9 +32,10 @@ from pytest_replicalag.endpoints import Endpoints
 from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.simulation import governor
 
-sys.path.append(str(Path(__file__).parents[1] / "mongomock"))
+sys.path.append(str(Path(__file__).parents[1] / "state_machine"))
 
-from test_state_machine import (
+from comparing import plain
+from drawn import (
     FILTERS,
     GROUPS,
     LAGS,
@@ -44,7 +45,6 @@ from test_state_machine import (
     REPLACEMENTS,
     SORTS,
     WRITE_CONCERNS,
-    plain,
     upserted,
 )
 

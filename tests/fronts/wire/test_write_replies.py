@@ -262,3 +262,11 @@ def test_an_unacknowledged_write_to_a_secondary_closes_the_connection(secondary)
     secondary.send_command({"insert": "orders", "documents": [{}]}, flags=2)
     with pytest.raises((EOFError, ConnectionError)):
         secondary.reply()
+
+
+def test_what_an_aggregation_wrote_stays_a_collection_when_it_becomes_empty(shop):
+    database = shop.client.shop
+    database.a.insert_one({"_id": 1})
+    database.a.aggregate([{"$out": "b"}])
+    database.b.delete_many({})
+    assert "b" in database.list_collection_names()

@@ -162,7 +162,8 @@ def _write_out(collection: Any, command: Mapping[str, Any]) -> None:
         raise not_supported("$out into a collection with a unique index")
     with server_errors(target):
         library.run_stages(found, collection.database, [{"$out": target.name}])
-    ensure_created(target)
+    if not target._store._is_force_created:  # so that it stays when its documents are deleted
+        target._store.create()
     for name, index in indexes.items():
         if name not in target._store.indexes:  # the library drops them with the documents
             target._store.create_index(name, index)

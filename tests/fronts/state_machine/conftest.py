@@ -6,7 +6,13 @@ import os
 import sys
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+# The parts of the machine, whose assertions shall say what differs as those of a test do.
+pytest.register_assert_rewrite(
+    "bulks", "controlling", "lagging_set", "managing", "naive", "reading", "writing"
+)
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -47,7 +53,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how much the state machine has done, with a profile other than the default."""
-    module = sys.modules.get("test_state_machine")
+    module = sys.modules.get("comparing")
     if module is not None and os.environ.get("HYPOTHESIS_PROFILE"):
         terminalreporter.section("state machine")
         for name, count in sorted(module.COUNTS.items()):

@@ -1,0 +1,195 @@
+"""Bulk writes."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+import hypothesis.strategies as st
+import pymongo
+from comparing import plain
+from drawn import BULKS, SESSIONS, TARGETS, WRITE_CONCERNS, finished, upserted
+from hypothesis.stateful import rule
+from naive import ROUND_TRIP_US
+from pymongo.errors import BulkWriteError
+from pymongo.operations import (
+    DeleteMany,
+    DeleteOne,
+    InsertOne,
+    ReplaceOne,
+    UpdateMany,
+    UpdateOne,
+)
+from pymongo.write_concern import WriteConcern
+from writing import Writing
+
+
+class Bulks(Writing):
+    """Writes many documents at once."""
+
+    @rule(
+        namespace=TARGETS,
+        drawn=BULKS,
+        ordered=st.booleans(),
+        concern=WRITE_CONCERNS,
+        session=SESSIONS,
+    )
+    def bulk_write(
+        self, namespace: Any, drawn: Any, ordered: bool, concern: Any, session: Any
+    ) -> None:
+        requests = []
+        for method, *arguments in drawn:
+            arguments = finished(arguments, self.utcnow)
+            if len(arguments) == 3:
+                arguments[2] = arguments[2] and upserted(arguments[0])
+            requests.append((method, arguments))
+        if not ordered and session is not None:
+            session = None
+        kinds = {
+            "insert_one": InsertOne,
+            "update_one": UpdateOne,
+            "update_many": UpdateMany,
+            "replace_one": ReplaceOne,
+            "delete_one": DeleteOne,
+            "delete_many": DeleteMany,
+        }
+
+        def run(collection: Any, **options: Any) -> None:
+            """Its counts are the library's; what it did is seen in the data."""
+            collection.bulk_write(
+                [kinds[method](*copy.deepcopy(arguments)) for method, arguments in requests],
+                ordered=ordered,
+                **options,
+            )
+
+        if self.deployment.is_wire and session != 3:
+            self.by_commands(namespace, run, requests, ordered, concern, session)
+        else:
+            self.at_once(namespace, run, requests, ordered, concern, session)
+
+    def at_once(
+        self,
+        namespace: Any,
+        run: Any,
+        requests: Any,
+        ordered: bool,
+        concern: Any,
+        session: Any,
+    ) -> None:
+        """Check a bulk write that is one round trip, and that is acknowledged at its end."""
+        sent: list[str] = []
+
+        def bare() -> tuple[str, Exception | None]:
+            """One request after the other, as the manual says of a bulk write."""
+            collection = self.bare[namespace[0]][namespace[1]]
+            errors = []
+            inserted = 0
+            for index, (method, arguments) in enumerate(requests):
+                command = method[:6]
+                sent.append("update" if command == "replac" else command)
+                try:
+                    getattr(collection, method)(*copy.deepcopy(arguments))
+                    inserted += method == "insert_one"
+                except pymongo.errors.WriteError as error:
+                    errors.append({"index": index, "code": error.code})
+                except Exception as error:
+                    self.log({namespace})
+                    return "", error
+                self.log({namespace})
+                if errors and ordered:
+                    break
+            if errors:
+                return "", BulkWriteError({"writeErrors": errors, "nInserted": inserted})
+            return plain(None), None
+
+        def batches(error: Any) -> int:
+            """Runs of one command if ordered, else one for each command."""
+            if not ordered:
+                return len(set(sent))
+            return sum(a != b for a, b in zip([None, *sent], sent, strict=False))
+
+        self.write(namespace, run, concern, session, bare=bare, batches=batches)
+
+    def by_commands(
+        self,
+        namespace: Any,
+        run: Any,
+        requests: Any,
+        ordered: bool,
+        concern: Any,
+        session: Any,
+    ) -> None:
+        """Check a bulk write of which each command is a round trip, acknowledged by itself."""
+        clock = self.deployment.clock
+        concern = concern if concern.get("w") != 0 else {"w": 1}
+        options = {} if session is None else {"session": self.sessions[session]}
+        collection = self.client[namespace[0]].get_collection(
+            namespace[1], write_concern=WriteConcern(**concern)
+        )
+        clock.ended.clear()
+        clock.control = self.control
+        _, error = self.attempt(lambda: run(collection, **options))
+        clock.control = None
+        details = getattr(error, "details", None) or {}
+        failed: list[int] = []
+        codes: list[int] = []
+        inserted = 0
+        ending = None
+        for group in commands_of(requests, ordered):
+            self.expire()
+            self.naive.now_us += ROUND_TRIP_US
+            indexes, done = self.send(namespace, group, ordered)
+            failed += indexes
+            inserted += done
+            ended_us, has_expired = clock.ended.pop(0)
+            ending = self.acknowledge(concern, has_expired, ended_us)
+            if ending not in ("over", "never"):
+                codes.append(ending)
+            if ending == "never" or (failed and ordered):
+                break
+        assert not clock.ended
+        assert self.simulation.replica_set.oplog.last == self.naive.newest
+        if session is not None:
+            self.times[session] = max(self.times[session], self.naive.newest)
+        if ending == "never":
+            assert self.deployment.is_endless(error), error
+        elif failed or codes:
+            assert isinstance(error, BulkWriteError), error
+            assert sorted(found["index"] for found in details["writeErrors"]) == sorted(failed)
+            assert [found["code"] for found in details["writeConcernErrors"]] == codes
+            assert details["nInserted"] == inserted
+        else:
+            assert error is None, error
+
+    def send(self, namespace: Any, group: Any, ordered: bool) -> tuple[list[int], int]:
+        """Run the requests of a command in the reference.
+
+        Returns:
+            The indexes of those that fail, and how many documents were inserted.
+        """
+        collection = self.bare[namespace[0]][namespace[1]]
+        failed = []
+        inserted = 0
+        for index, (method, arguments) in group:
+            try:
+                getattr(collection, method)(*copy.deepcopy(arguments))
+                inserted += method == "insert_one"
+            except Exception:
+                failed.append(index)
+            self.log({namespace})
+            if failed and ordered:
+                break
+        return failed, inserted
+
+
+def commands_of(requests: list[Any], ordered: bool) -> list[list[Any]]:
+    """The commands that PyMongo sends for a bulk write, each the requests with their indexes."""
+
+    def command(item: Any) -> int:
+        return ("insert", "update", "delete").index(item[1][0][:6].replace("replac", "update"))
+
+    numbered = list(enumerate(requests))
+    if not ordered:
+        numbered.sort(key=command)
+    return [list(group) for _, group in itertools.groupby(numbered, command)]
