@@ -20,9 +20,9 @@ from pytest_replicalag.call_sites import Caller, Client, caller
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.checker.stale_reads import judge
 from pytest_replicalag.engines.memory.journal import Journal
-from pytest_replicalag.engines.memory.versions import Changes
 from pytest_replicalag.fronts.governor import Causality, ReadPlan
 from pytest_replicalag.records import Observation, Read, StaleRead, Write
+from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
 from pytest_replicalag.replicaset.lag import NO_LAG, assign_lags, seeded
 from pytest_replicalag.replicaset.member import Member

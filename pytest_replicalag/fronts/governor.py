@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.engines.memory.journal import Journal
-from pytest_replicalag.engines.memory.versions import Changes
 from pytest_replicalag.records import Read, Write
+from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
 from pytest_replicalag.replicaset.replica_set import ReplicaSet

@@ -16,7 +16,7 @@ from pytest_replicalag.engines.memory.contents import METADATA, Record
 from pytest_replicalag.engines.memory.documents import is_same
 from pytest_replicalag.engines.memory.engine import MemoryEngine, Past
 from pytest_replicalag.engines.memory.matches import Matches
-from pytest_replicalag.engines.memory.versions import NO_CHANGES, Changes
+from pytest_replicalag.replicaset.changes import NO_CHANGES, Changes
 
 __all__ = ["Comparable", "Evaluation", "Find", "FindRead", "LibraryFind", "OtherRead"]
 

@@ -20,10 +20,9 @@ from pytest_replicalag.engines.memory.contents import (
 from pytest_replicalag.engines.memory.store import CollectionHistory, DatabaseHistory, ServerHistory
 from pytest_replicalag.engines.memory.versions import (
     ABSENT,
-    NO_CHANGES,
-    Changes,
     VersionedMap,
 )
+from pytest_replicalag.replicaset.changes import NO_CHANGES, Changes
 
 __all__ = ["PastCollection", "PastDatabase", "PastServer"]
 

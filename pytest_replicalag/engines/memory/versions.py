@@ -9,45 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["ABSENT", "NO_CHANGES", "SHOWN", "Chain", "Changes", "VersionedMap"]
+from pytest_replicalag.replicaset.changes import NO_CHANGES, SHOWN, Changes
+
+__all__ = ["ABSENT", "Chain", "VersionedMap"]
 
 ABSENT: Final = object()
 """The image of a thing that did not exist."""
-
-
-SHOWN: Final = 3
-"""How many of the newest changes are named one by one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """Changes of one or more things after some position.
-
-    Attributes:
-        count: How many.
-        oldest: The position of the first; 0 if there is none.
-        newest: The positions of the last few, oldest first.
-    """
-
-    count: int = 0
-    oldest: int = 0
-    newest: tuple[int, ...] = ()
-
-    def __add__(self, other: Changes) -> Changes:
-        """The changes of both."""
-        if not self.count or not other.count:
-            return other if not self.count else self
-        return Changes(
-            count=self.count + other.count,
-            oldest=min(self.oldest, other.oldest),
-            newest=tuple(sorted({*self.newest, *other.newest})[-SHOWN:]),
-        )
-
-
-NO_CHANGES: Final = Changes()
 
 
 class Chain:

@@ -34,7 +34,9 @@ class Catalog:
         running, command = request.running, request.command
         running.replica_set.clock.round_trip()
         self._reads.concern(request)
-        member = self._reads.serving(request, self._reads.preference(request))
+        member = self._reads.preferences.serving(
+            request, self._reads.preferences.preference(request)
+        )
         position = running.replica_set.applied(member)
         self._engine.attach(running.journal)
         if self._engine.server.expires:

@@ -104,8 +104,8 @@ class ChangeStreams:
             raise server_errors.stream_read_concern(level)
         running = request.running
         running.replica_set.clock.round_trip()
-        preference = self._reads.preference(request)
-        member = self._reads.serving(request, preference, for_stream=True)
+        preference = self._reads.preferences.preference(request)
+        member = self._reads.preferences.serving(request, preference, for_stream=True)
         self._reads.concern(request)
         stage, *pipeline = request.command["pipeline"]
         stream = self._set.engine.watch(

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pytest_replicalag.fronts.wire.connection import Connection
+from pytest_replicalag.fronts.wire.peer import Peer
 
 __all__ = ["PATIENCE_S", "Clients"]
 
@@ -26,7 +26,7 @@ class Clients:
         self._connections: dict[str, Counter[int]] = {}
         self._names: dict[int, str] = {}
 
-    def introduced(self, connection: Connection, client: Mapping[str, Any]) -> None:
+    def introduced(self, connection: Peer, client: Mapping[str, Any]) -> None:
         """A connection has told its client's metadata."""
         if connection.number in self._names:
             return
@@ -34,7 +34,7 @@ class Clients:
         name = self._names[connection.number] = repr(client)
         self._connections.setdefault(name, Counter())[connection.endpoint] += 1
 
-    def ended(self, connection: Connection) -> None:
+    def ended(self, connection: Peer) -> None:
         """A connection is gone."""
         name = self._names.pop(connection.number, None)
         if name is None:
@@ -46,7 +46,7 @@ class Clients:
         if not endpoints:
             del self._connections[name]
 
-    def are_everywhere(self, connection: Connection) -> bool:
+    def are_everywhere(self, connection: Peer) -> bool:
         """Whether the client of a connection is connected to more than one member."""
         name = self._names.get(connection.number)
         return name is not None and len(self._connections[name]) > 1

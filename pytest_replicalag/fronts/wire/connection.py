@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from itertools import count
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
+from pytest_replicalag.fronts.wire.peer import Peer
 from pytest_replicalag.fronts.wire.protocol import (
     Message,
     MessageBuffer,
@@ -25,8 +25,6 @@ __all__ = ["Answer", "Connection"]
 
 _log = logging.getLogger(__name__)
 
-_connection_ids = count(1)
-
 _TOO_MUCH_WAITING: Final = 64
 """How many requests of one connection may queue up before no more are read from it."""
 
@@ -34,21 +32,13 @@ Answer: TypeAlias = "bytes | Awaitable[bytes | None] | None"
 """A reply's bytes; None for no reply; something to await where the command has to wait first."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Peer, asyncio.Protocol):
     """One connection.
 
     Args:
         endpoint: The number of the member whose endpoint it is; 0 for the primary.
         answer: Answers a message.
         ended: Told when the connection is gone.
-
-    Attributes:
-        endpoint: As given.
-        number: Its number in this server, from 1; drivers know it as `connectionId`.
-        client: What the driver says of itself in its handshake (`hello`, field `client`).
-        peer: The driver's address and port.
-        has_greeted: Whether a `hello` has come; only the first may describe the client.
-        is_patient: Whether it has waited once for its client to introduce itself elsewhere.
     """
 
     def __init__(
@@ -57,12 +47,7 @@ class Connection(asyncio.Protocol):
         answer: Callable[[Connection, Message], Answer],
         ended: Callable[[Connection], None],
     ) -> None:
-        self.endpoint = endpoint
-        self.number = next(_connection_ids)
-        self.client: Mapping[str, Any] = {}
-        self.peer = ""
-        self.is_patient = False
-        self.has_greeted = False
+        super().__init__(endpoint)
         self._answer = answer
         self._ended = ended
         self._transport: asyncio.Transport | None = None

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pytest_replicalag.fronts.wire.protocol import MAX_MESSAGE_BYTES
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES
-from pytest_replicalag.fronts.wire.simulated_set import ELECTION_ID, SimulatedSet
+from pytest_replicalag.fronts.wire.simulated_set import ELECTION_ID, EndpointSet
 
 __all__ = ["VERSION", "Handshake"]
 
@@ -47,7 +47,7 @@ class Handshake:
         simulated_set: The set as its endpoints show it.
     """
 
-    def __init__(self, simulated_set: SimulatedSet) -> None:
+    def __init__(self, simulated_set: EndpointSet) -> None:
         self._set = simulated_set
 
     def hello(self, request: Request) -> Reply:

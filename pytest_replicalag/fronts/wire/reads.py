@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bson import Int64, Timestamp
-from pymongo.errors import PyMongoError
-from pymongo.read_preferences import make_read_preference, read_pref_mode_from_name
 
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.comparison import Comparable, FindRead
 from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
 from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, Documents, Source
+from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.replicaset import server_errors
@@ -25,10 +24,7 @@ __all__ = ["READS", "Reads", "batch_last", "batch_reply", "pause"]
 
 READS: Final = ("find", "aggregate", "count", "distinct")
 
-_PRIMARY: Final = make_read_preference(0, None)
 _LOCAL: Final = ReadConcern()
-_SERVED_BY_DRIVERS: Final = 2
-"""Modes from this one on can choose a secondary while there is a primary."""
 
 
 class Reads:
@@ -37,13 +33,16 @@ class Reads:
     Args:
         simulated_set: The set as its endpoints show it.
         cursors: The cursors that are open.
+
+    Attributes:
+        preferences: Who serves which read.
     """
 
     def __init__(self, simulated_set: SimulatedSet, cursors: Cursors) -> None:
         self._set = simulated_set
         self._engine = simulated_set.engine
         self._cursors = cursors
-        self._preferences: dict[str, Any] = {}
+        self.preferences = ReadPreferences()
 
     def read(self, request: Request) -> Reply | Awaitable[Reply]:
         """Answer a read; the caller holds the lock."""
@@ -54,8 +53,8 @@ class Reads:
         if self._engine.server.expires:
             self._engine.expire()
         running.replica_set.clock.round_trip()
-        preference = self.preference(request)
-        member = self.serving(request, preference)
+        preference = self.preferences.preference(request)
+        member = self.preferences.serving(request, preference)
         concern = self.concern(request)
         wait = running.start_read(
             comparable.operation, member, concern, request.command.get("maxTimeMS")
@@ -92,48 +91,6 @@ class Reads:
             return finish()
 
     # -- how it was asked ------------------------------------------------------------------------
-
-    def preference(self, request: Request) -> Any:
-        """The read preference of a command."""
-        sent = request.command.get("$readPreference")
-        if not sent:
-            return _PRIMARY
-        key = repr(sent)
-        preference = self._preferences.get(key)
-        if preference is None:
-            preference = self._preferences[key] = _preference(sent)
-        return preference
-
-    def serving(self, request: Request, preference: Any, *, for_stream: bool = False) -> Member:
-        """The member that answers, or that serves a change stream.
-
-        The driver has picked an endpoint by chance among the eligible ones. The set's own rule
-        picks again, so that the outcome does not hang on that; a direct connection pins it.
-
-        Raises:
-            OperationFailure: A secondary was asked for what only a primary answers.
-        """
-        running, own = request.running, request.member
-        may_be_stale = preference.mode >= _SERVED_BY_DRIVERS
-        if request.is_direct:
-            self.check_secondary_ok(own, preference)
-            running.count_read(may_be_stale=may_be_stale or not own.is_primary)
-            return own
-        try:
-            return running.select(preference, for_stream=for_stream)
-        except PyMongoError:  # the driver has chosen by an older description of the set
-            running.count_read(may_be_stale=may_be_stale)
-            return own
-
-    def check_secondary_ok(self, member: Member, preference: Any) -> None:
-        """Refuse what asks a secondary for the primary's answer.
-
-        Raises:
-            OperationFailure: Error 13435.
-        """
-        if preference.mode == 0 and not member.is_primary:
-            message = "not primary and secondaryOk=false"
-            raise server_errors.operation_failure(13435, "NotPrimaryNoSecondaryOk", message)
 
     def concern(self, request: Request) -> ReadConcern:
         """The read concern of a command, its times as positions in the oplog.
@@ -271,21 +228,6 @@ def batch_last(reply: Mapping[str, Any]) -> dict[str, Any]:
 def batch_reply(namespace: str, number: int, batch: list[Any]) -> dict[str, Any]:
     """The reply to a `getMore`."""
     return {"cursor": {"nextBatch": batch, "id": Int64(number), "ns": namespace}}
-
-
-def _preference(sent: Mapping[str, Any]) -> Any:
-    """The read preference that a driver sends.
-
-    Raises:
-        OperationFailure: It is none.
-    """
-    try:
-        mode = read_pref_mode_from_name(sent["mode"])
-        return make_read_preference(mode, sent.get("tags"), sent.get("maxStalenessSeconds", -1))
-    except (KeyError, ValueError, TypeError, PyMongoError) as error:
-        raise server_errors.operation_failure(
-            9, "FailedToParse", f"Could not parse $readPreference document {sent}: {error}"
-        ) from None
 
 
 async def pause(seconds: float) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.fronts.governor import Running
-from pytest_replicalag.fronts.wire.connection import Connection
+from pytest_replicalag.fronts.wire.peer import Peer
 from pytest_replicalag.fronts.wire.retryable_writes import Applied
 from pytest_replicalag.replicaset.member import Member
 
@@ -43,7 +43,7 @@ class Request:
         position: Of the reply's `operationTime`, once it is known.
     """
 
-    connection: Connection
+    connection: Peer
     name: str
     command: dict[str, Any]
     database: str

@@ -19,7 +19,7 @@ from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.optime import TERM
 from pytest_replicalag.replicaset.replica_set import SET_NAME
 
-__all__ = ["ELECTION_ID", "SimulatedSet"]
+__all__ = ["ELECTION_ID", "EndpointSet", "SimulatedSet"]
 
 ELECTION_ID: Final = ObjectId("7fffffff0000000000000001")
 """Of the one primary there is; the last digits are its term."""
@@ -31,23 +31,20 @@ _SIGNATURE: Final = {"hash": b"\0" * 20, "keyId": Int64(0)}
 """What a server without keys signs cluster times with."""
 
 
-class SimulatedSet:
+class EndpointSet:
     """Binds the endpoints to the members of the set there is now; the caller holds the lock.
 
     Args:
         governor: Knows the running simulation.
-        engine: Holds the data.
 
     Attributes:
         governor: As given.
-        engine: As given.
         ports: Of the endpoints, the primary's first.
         version: Of the set's configuration; it grows when the number of members changes.
     """
 
-    def __init__(self, governor: Governor, engine: MemoryEngine) -> None:
+    def __init__(self, governor: Governor) -> None:
         self.governor = governor
-        self.engine = engine
         self.ports: list[int] = []
         self.version = 1
         self._size = 0
@@ -59,7 +56,7 @@ class SimulatedSet:
         self._forgetting.append(forget)
 
     def running(self) -> Running:
-        """The simulation there is now, ready for a command on the data."""
+        """The simulation there is now."""
         running = self.governor.current
         if running is not self._running:
             for forget in self._forgetting:
@@ -68,7 +65,6 @@ class SimulatedSet:
             size = len(running.replica_set.members)
             self.version += self._size not in (0, size)
             self._size = size
-        self.engine.attach(running.journal)
         return running
 
     # -- members -------------------------------------------------------------------------------
@@ -90,14 +86,18 @@ class SimulatedSet:
 
     # -- times ---------------------------------------------------------------------------------
 
+    def timestamp(self, running: Running, position: int) -> Timestamp:
+        """The timestamp of an oplog position, as replies tell it (`operationTime`)."""
+        return running.replica_set.oplog.timestamp(position)
+
     def cluster_time(self, running: Running) -> Mapping[str, Any]:
         """The newest time that any member knows, as replies tell it (`$clusterTime`)."""
-        oplog = running.replica_set.oplog
-        return {"clusterTime": oplog.timestamp(oplog.last), "signature": _SIGNATURE}
+        newest = self.timestamp(running, running.replica_set.oplog.last)
+        return {"clusterTime": newest, "signature": _SIGNATURE}
 
     def optime(self, running: Running, position: int) -> dict[str, Any]:
         """The optime of an oplog position, as status documents show it."""
-        return {"ts": running.replica_set.oplog.timestamp(position), "t": Int64(TERM)}
+        return {"ts": self.timestamp(running, position), "t": Int64(TERM)}
 
     def date(self, timestamp: Timestamp) -> datetime:
         """The date of a timestamp, in UTC without a zone."""
@@ -114,3 +114,25 @@ class SimulatedSet:
         is_newest = position >= oplog.last
         time_us = replica_set.clock.now_us if is_newest else oplog.time_us(position + 1)
         return _EPOCH + timedelta(seconds=oplog.epoch_seconds, microseconds=time_us)
+
+
+class SimulatedSet(EndpointSet):
+    """The set whose data the memory engine holds; the caller holds the lock.
+
+    Args:
+        governor: Knows the running simulation.
+        engine: Holds the data.
+
+    Attributes:
+        engine: As given.
+    """
+
+    def __init__(self, governor: Governor, engine: MemoryEngine) -> None:
+        super().__init__(governor)
+        self.engine = engine
+
+    def running(self) -> Running:
+        """The simulation there is now, ready for a command on the data."""
+        running = super().running()
+        self.engine.attach(running.journal)
+        return running

@@ -14,7 +14,7 @@ from bson import Int64, ObjectId
 
 from pytest_replicalag.fronts.wire.handshake import VERSION
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.optime import TERM
 
@@ -32,7 +32,7 @@ class Status:
         simulated_set: The set as its endpoints show it.
     """
 
-    def __init__(self, simulated_set: SimulatedSet) -> None:
+    def __init__(self, simulated_set: EndpointSet) -> None:
         self._set = simulated_set
 
     def replica_set_status(self, request: Request) -> Reply:

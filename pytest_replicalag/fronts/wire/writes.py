@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
+from pytest_replicalag.fronts.wire.read_preferences import check_secondary_ok
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, apply_once
@@ -56,7 +57,7 @@ class Writes:
         if not request.member.is_primary:
             if not writes_out(request):
                 raise not_primary(request)
-            self._reads.check_secondary_ok(request.member, self._reads.preference(request))
+            check_secondary_ok(request.member, self._reads.preferences.preference(request))
         if request.in_transaction:
             return self._write_in_transaction(request)
         concern = self.concern(request)
