@@ -11,6 +11,8 @@ from collections.abc import Sequence
 __all__ = [
     "ClockError",
     "EndlessWaitError",
+    "HistoryGoneError",
+    "NodeError",
     "NotWrappableError",
     "ReplicaLagError",
     "SettingError",
@@ -110,4 +112,24 @@ class EndlessWaitError(ReplicaLagError):
         super().__init__(
             f"{operation} would wait for ever: it waits until {waiting_for}, but "
             f"{' and '.join(self.members)}. {advice}"
+        )
+
+
+class NodeError(ReplicaLagError):
+    """The MongoDB node that plays the set cannot be used, or has gone; the text says what to do."""
+
+
+class HistoryGoneError(NodeError):
+    """The node no longer has the past that a lagging member shows.
+
+    Attributes:
+        node: Its host and port.
+    """
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        super().__init__(
+            f"the mongod at {node} no longer keeps the past that a lagging member shows; let it "
+            "keep more: start it with --setParameter minSnapshotHistoryWindowInSeconds=3600, or "
+            "run db.adminCommand({setParameter: 1, minSnapshotHistoryWindowInSeconds: 3600})"
         )

@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_replicalag.errors import NotWrappableError, SettingError
-from pytest_replicalag.options import FIXTURES_INI, MARKER, OPTIONS, TITLE, Given
+from pytest_replicalag.engine_choice import MEMORY, choose
+from pytest_replicalag.errors import NodeError, NotWrappableError, SettingError
+from pytest_replicalag.options import (
+    ALLOW_REMOTE_INI,
+    FIXTURES_INI,
+    MARKER,
+    OPTIONS,
+    TITLE,
+    Given,
+)
+from pytest_replicalag.run_options import RunOptions, read_ini
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
@@ -30,78 +39,7 @@ _REFUSAL = "replica_lag_refusal"
 _WIDTH_WITHOUT_TERMINAL = 80
 
 
-class _State:
-    """What the plugin knows of a run.
-
-    Attributes:
-        command_line: What the command line gave, by option name.
-        ini: What the ini file gave, by option name.
-        fixtures: The fixtures whose values are to be wrapped.
-    """
-
-    def __init__(
-        self, command_line: Mapping[str, Given], ini: Mapping[str, Given], fixtures: tuple[str, ...]
-    ) -> None:
-        self.command_line = command_line
-        self.ini = ini
-        self.fixtures = fixtures
-
-    def check(self) -> None:
-        """Look at every value that was given.
-
-        Raises:
-            SettingError: One is bad, or two do not go together.
-        """
-        for layer in (self.command_line, self.ini):
-            for name, given in layer.items():
-                _parse(name, given)
-        if self.command_line or self.ini:
-            self.settings  # noqa: B018 - resolving them checks that they go together
-        if "all" in self.command_line and self.said("lag") is None:
-            problem = "no lag is given; add --replica-lag=200ms"
-            raise SettingError("--replica-lag-all", True, problem)
-
-    def said(self, name: str) -> Any:
-        """What command line or ini say of an option, or None."""
-        given = self.command_line.get(name) or self.ini.get(name)
-        return None if given is None else _parse(name, given)
-
-    @property
-    def settings(self) -> Settings:
-        """What command line and ini say together."""
-        from pytest_replicalag.settings import resolve
-
-        return resolve([self.command_line, self.ini])
-
-    @property
-    def flags(self) -> str:
-        """What the command line gave, to be given again."""
-        return " ".join(
-            given.source if given.value is True else f"{given.source}={shlex.quote(given.value)}"
-            for name, given in self.command_line.items()
-            if name != "seed"
-        )
-
-    @property
-    def asks_for_lag(self) -> bool:
-        """Whether the command line gives a lag."""
-        return "lag" in self.command_line and not self.is_off
-
-    @property
-    def is_off(self) -> bool:
-        """Whether the command line switches everything off."""
-        given = self.command_line.get("lag")
-        return given is not None and not isinstance(_parse("lag", given), tuple)
-
-
-def _parse(name: str, given: Given) -> Any:
-    """The setting that a given value stands for; loads the parsers when there is one."""
-    from pytest_replicalag.settings import parse
-
-    return parse(name, given)
-
-
-_state_key = pytest.StashKey[_State]()
+_state_key = pytest.StashKey[RunOptions]()
 _run_key: pytest.StashKey[TestRun] = pytest.StashKey()
 _is_inner_key = pytest.StashKey[bool]()
 """Whether endpoints were started when the run began."""
@@ -118,8 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
         if (value := config.getoption(option.ini)) is not None
     }
     try:
-        ini = _read_ini(config)
-        state = _State(command_line, ini, tuple(config.getini(FIXTURES_INI)))
+        ini = read_ini(config)
+        state = RunOptions(
+            command_line,
+            ini,
+            tuple(config.getini(FIXTURES_INI)),
+            allows_remote=bool(config.getini(ALLOW_REMOTE_INI)),
+        )
         for name in state.fixtures:
             if not name.isidentifier():
                 problem = f"{name!r} is not a fixture's name; separate names by spaces"
@@ -128,24 +71,11 @@ def pytest_configure(config: pytest.Config) -> None:
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_state_key] = state
+    choose(state.engine)
     endpoints = sys.modules.get("pytest_replicalag.endpoints")
     config.stash[_is_inner_key] = endpoints is not None and endpoints.endpoints.are_started
     if not _is_worker(config):
         config.pluginmanager.register(_Reporter(config), "replica-lag-reporter")
-
-
-def _read_ini(config: pytest.Config) -> dict[str, Given]:
-    """What the ini file gives, by option name."""
-    ini = {}
-    for option in OPTIONS:
-        source = f"{option.ini} in the ini file"
-        try:
-            value = config.getini(option.ini)
-        except (ValueError, pytest.UsageError) as error:  # pytest reads true and false itself
-            raise SettingError(source, None, f"{error}; write true or false") from None
-        if value not in (None, ""):
-            ini[option.name] = Given(source=source, value=value)
-    return ini
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -161,7 +91,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     from pytest_replicalag.report.terminal import wrapped
 
     tests = "every test" if state.said("all") else "tests marked replica_lag"
-    return wrapped(f"{TITLE}: {settings.header(tests)}", _width(config))
+    engine = state.engine.engine
+    where = "" if engine == MEMORY else f", engine={engine}"
+    return wrapped(f"{TITLE}: {settings.header(tests)}{where}", _width(config))
 
 
 def check_markers(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -273,7 +205,12 @@ def uri_of(config: pytest.Config) -> str:
 
     if governor.running is None:
         governor.rest_like(config.stash[_state_key].settings)
-    return endpoints.uri
+    refusal = ""
+    try:
+        return endpoints.uri
+    except NodeError as error:
+        refusal = str(error)
+    return pytest.fail(refusal, pytrace=False)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -281,6 +218,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
     A run inside another one, in the same process, leaves those alone that the outer one uses.
     """
+    choose(None)
     endpoints = sys.modules.get("pytest_replicalag.endpoints")
     if endpoints is not None and not config.stash.get(_is_inner_key, False):
         endpoints.endpoints.stop()

@@ -110,12 +110,36 @@ OPTIONS: Final = (
         ),
     ),
     Option(
+        name="engine",
+        default="memory",
+        metavar="ENGINE",
+        help=(
+            "Where the endpoints for real drivers keep their data: memory, or mongod, one real "
+            "MongoDB node that plays all members."
+        ),
+        in_marker=False,
+    ),
+    Option(
+        name="mongod",
+        default=None,
+        metavar="PATH-OR-URI",
+        help=(
+            "The node of the engine mongod: the connection string of a running replica set of one "
+            "member, or the path of a mongod to start (default: the one on PATH)."
+        ),
+        in_marker=False,
+    ),
+    Option(
         name="seed",
         default="0",
         metavar="N",
         help="What random choices and ranges of lag are drawn from, with each test's node id.",
     ),
 )
+
+
+ALLOW_REMOTE_INI: Final = "replica_lag_allow_remote"
+"""The ini key that lets the node be on another machine."""
 
 
 class Given(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_replicalag.options import FIXTURES_INI, MARKER, OPTIONS, TITLE
+from pytest_replicalag.options import ALLOW_REMOTE_INI, FIXTURES_INI, MARKER, OPTIONS, TITLE
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
@@ -44,6 +44,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             )
         kind: Literal["bool", "string"] = "bool" if option.is_flag else "string"
         parser.addini(option.ini, f"Same as {option.flag}.", type=kind, default=None)
+    parser.addini(
+        ALLOW_REMOTE_INI,
+        "Let the MongoDB node of the engine mongod be on another machine.",
+        type="bool",
+        default=False,
+    )
     parser.addini(
         FIXTURES_INI,
         "Fixtures whose values are clients to wrap, separated by spaces.",

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final
 
 from pytest_replicalag.durations import FOREVER, Duration, as_duration, parse_duration
@@ -130,6 +131,26 @@ def _parse_read_preference(value: Any) -> str:
     return _one_of(MODES)(value)
 
 
+def _parse_mongod(value: Any) -> str:
+    """A connection string, or the path of a program, as it was given."""
+    word = str(value).strip()
+    if not word:
+        raise ValueError(
+            "a path or a connection string is missing; write /usr/bin/mongod or "
+            "mongodb://127.0.0.1:27017"
+        )
+    if "://" in word:
+        if not word.startswith("mongodb://"):
+            raise ValueError(f"{word!r} is not of a mongod; write mongodb://127.0.0.1:27017")
+        return word
+    if not Path(word).expanduser().is_file():
+        raise ValueError(
+            f"there is no file {word!r}; write the path of a mongod, such as /usr/bin/mongod, or "
+            "the connection string of one that runs, such as mongodb://127.0.0.1:27017"
+        )
+    return word
+
+
 def _parse_flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -165,5 +186,7 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "clock": _one_of(kind.value for kind in ClockKind),
     "on_stale": _one_of(action.value for action in OnStale),
     "seed": _parse_seed,
+    "engine": _one_of(("memory", "mongod")),
+    "mongod": _parse_mongod,
 }
 """The parser of each option, by the option's name."""

@@ -13,9 +13,11 @@ PACKAGE = Path(__file__).parents[1] / "pytest_replicalag"
 LAYERS = (
     ("plugin",),
     ("hooks",),
+    ("run_options",),
     ("running",),
     ("control", "sleeping"),
-    ("clients", "endpoints"),
+    ("clients",),
+    ("endpoints",),
     ("simulation",),
     ("fronts",),
     ("engines",),
@@ -24,7 +26,7 @@ LAYERS = (
     ("replicaset",),
     ("checker", "report"),
     ("records",),
-    ("call_sites", "durations", "errors", "options"),
+    ("call_sites", "durations", "engine_choice", "errors", "options"),
 )
 """A room may import rooms of later rows only."""
 
@@ -132,7 +134,7 @@ def test_a_right_arrow_is_let_through(room, line):
 
 
 def test_nothing_but_dependencies_and_the_standard_library_is_imported():
-    allowed = {"pytest", "pymongo", "bson", "mongomock", "mongomock_ng", *RANKS}
+    allowed = {"pytest", "pymongo", "bson", "mongomock", "mongomock_ng", "mirakuru", *RANKS}
     allowed |= sys.stdlib_module_names
     sources = [path.read_text("utf-8") for path in PACKAGE.rglob("*.py")]
     assert set().union(*map(imports, sources)) - allowed == set()

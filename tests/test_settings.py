@@ -27,6 +27,8 @@ def test_the_options_have_these_names_flags_and_ini_keys():
         "choose": ("--replica-lag-choose", "replica_lag_choose"),
         "clock": ("--replica-lag-clock", "replica_lag_clock"),
         "on_stale": ("--replica-lag-on-stale", "replica_lag_on_stale"),
+        "engine": ("--replica-lag-engine", "replica_lag_engine"),
+        "mongod": ("--replica-lag-mongod", "replica_lag_mongod"),
         "seed": ("--replica-lag-seed", "replica_lag_seed"),
     }
 

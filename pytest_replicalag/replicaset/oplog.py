@@ -62,6 +62,10 @@ class Oplog:
         self._writes.append(write)
         return self._forgotten + len(self._times_us)
 
+    def amend(self, position: int, write: Any) -> None:
+        """Say anew what was written at a position that is still readable."""
+        self._writes[position - self._forgotten - 1] = write
+
     def __getitem__(self, position: int) -> OplogEntry:
         """The entry at `position`.
 

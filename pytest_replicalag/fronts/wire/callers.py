@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from itertools import zip_longest
 from types import FrameType
@@ -64,7 +64,7 @@ class Callers(monitoring.CommandListener):
 
     def __init__(self, governor: Governor) -> None:
         self._governor = governor
-        self.ports: Sequence[int] = ()
+        self.ports: set[int] = set()
         self._calls: OrderedDict[tuple[int, int], Call] = OrderedDict()
         self._direct: dict[int, bool] = {}
 
@@ -80,6 +80,7 @@ class Callers(monitoring.CommandListener):
 
     def unregister(self) -> None:
         """Listen no more. pymongo has no way to say so; clients copy the list when they open."""
+        self.ports.clear()
         listeners = monitoring._LISTENERS.command_listeners
         if self in listeners:
             listeners.remove(self)

@@ -17,7 +17,9 @@ from functools import cache
 from typing import Final, NamedTuple
 
 __all__ = [
+    "BODY_AT",
     "CHECKSUM_PRESENT",
+    "EXHAUST_ALLOWED",
     "LEGACY_REFUSED",
     "MAX_MESSAGE_BYTES",
     "MORE_TO_COME",
@@ -31,6 +33,7 @@ __all__ = [
     "op_msg",
     "op_reply",
     "parse",
+    "with_body",
 ]
 
 OP_REPLY: Final = 1
@@ -40,6 +43,7 @@ OP_MSG: Final = 2013
 
 CHECKSUM_PRESENT: Final = 1
 MORE_TO_COME: Final = 1 << 1
+EXHAUST_ALLOWED: Final = 1 << 16
 _REQUIRED_FLAGS: Final = 0xFFFF
 """A receiver must refuse a message that has one of these bits that it does not know."""
 
@@ -53,6 +57,8 @@ _HEADER: Final = struct.Struct("<iiii")
 _INT32: Final = struct.Struct("<i")
 _UINT32: Final = struct.Struct("<I")
 _MSG_HEADER: Final = struct.Struct("<iiiiIb")
+BODY_AT: Final = _MSG_HEADER.size
+"""Where the body of an `OP_MSG` begins that has it first, as all replies have."""
 _REPLY_HEADER: Final = struct.Struct("<iiiiiqii")
 _GET_MORE: Final = struct.Struct("<iq")
 _SMALLEST_DOCUMENT: Final = 5
@@ -314,6 +320,20 @@ def op_msg(request_id: int, response_to: int, body: bytes, *, has_checksum: bool
     size += _UINT32.size
     header = _MSG_HEADER.pack(size, request_id, response_to, OP_MSG, CHECKSUM_PRESENT, _BODY)
     return header + body + _UINT32.pack(crc32c(header + body))
+
+
+def with_body(message: Message, body: bytes) -> bytes:
+    """An `OP_MSG` once more, with another body; its sender's number, and a reply is expected."""
+    rest = b"".join(
+        _section(name.encode() + b"\0" + b"".join(documents))
+        for name, documents in message.sequences
+    )
+    size = _MSG_HEADER.size + len(body) + len(rest)
+    return _MSG_HEADER.pack(size, message.request_id, 0, OP_MSG, 0, _BODY) + body + rest
+
+
+def _section(content: bytes) -> bytes:
+    return bytes([_SEQUENCE]) + _INT32.pack(_INT32.size + len(content)) + content
 
 
 def op_reply(request_id: int, response_to: int, body: bytes, *, is_refusal: bool = False) -> bytes:

@@ -149,8 +149,8 @@ class OnTheWire(InProcess):
 
     @property
     def engine(self) -> Any:
-        assert self._endpoints._front is not None
-        simulated_set = self._endpoints._front.simulated_set
+        assert self._endpoints._memory._front is not None
+        simulated_set = self._endpoints._memory._front.simulated_set
         simulated_set.running()  # it follows the running simulation when the next command comes
         return simulated_set.engine
 

@@ -1,0 +1,94 @@
+"""The endpoints of the simulated replica set: started on first use, stopped at the end of the run.
+
+There is one governor for the process, and so one simulated set; it has endpoints in front of the
+memory engine (`memory.py`) and in front of each MongoDB node in use (`mongod.py`). Each worker of
+pytest-xdist has its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+
+from pytest_replicalag.endpoints.memory import MemoryEndpoints, command_table
+from pytest_replicalag.endpoints.mongod import MongodEndpoints
+from pytest_replicalag.engine_choice import MONGOD, chosen
+from pytest_replicalag.fronts.wire.callers import Callers
+from pytest_replicalag.fronts.wire.server import HOST
+from pytest_replicalag.replicaset.replica_set import SET_NAME
+from pytest_replicalag.simulation import governor
+
+__all__ = ["Endpoints", "command_table", "endpoints"]
+
+
+class Endpoints:
+    """The endpoints that are started."""
+
+    def __init__(self) -> None:
+        self._callers = Callers(governor)
+        self._memory = MemoryEndpoints(self._callers)
+        self._mongod = MongodEndpoints(self._callers)
+        self._is_registered = False
+
+    @property
+    def are_started(self) -> bool:
+        """Whether any listen."""
+        return self._memory.are_started or self._mongod.are_started
+
+    @property
+    def uri(self) -> str:
+        """The connection string of the set there is now; starts what it needs.
+
+        Returns:
+            Such as `mongodb://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/?replicaSet=replicalag`; with
+            the read preference that clients opened without one shall use, if it is not `primary`,
+            and the credentials of the node behind it, if it has any.
+
+        Raises:
+            NodeError: The run's MongoDB node cannot be used.
+        """
+        self._begin()
+        choice = chosen()
+        login, options = "", ""
+        if choice.engine == MONGOD:
+            ports, login, options = self._mongod.chosen(choice)
+        else:
+            ports = self._memory.ports()
+        hosts = ",".join(f"{HOST}:{port}" for port in ports)
+        return f"mongodb://{login}{hosts}/?replicaSet={SET_NAME}{options}{_read_preference()}"
+
+    def _begin(self) -> None:
+        if not self._is_registered:
+            self._is_registered = True
+            self._callers.register()
+            atexit.register(self.stop)  # a run that is killed by its user does not get to its end
+        self.follow_drivers()
+
+    def make_room(self) -> None:
+        """Listen for every member of the set there is now, where endpoints are started."""
+        self._memory.make_room()
+        self._mongod.make_room()
+
+    def follow_drivers(self) -> None:
+        """Find the lines of code also behind drivers that have been imported meanwhile."""
+        self._callers.follow_motor()
+
+    def stop(self) -> None:
+        """Stop them and forget their data; the next use starts anew."""
+        atexit.unregister(self.stop)
+        self._callers.unregister()
+        self._is_registered = False
+        self._memory.stop()
+        self._mongod.stop()
+
+
+def _read_preference() -> str:
+    """The option of the connection string that says where drivers read, unless they know."""
+    running = governor.running
+    settings = governor.resting_settings if running is None else running.settings
+    mode = settings.read_preference
+    # A driver is silent about `primary`, so only its own settings can make it read elsewhere.
+    return "" if mode == "primary" else f"&readPreference={mode}"
+
+
+endpoints = Endpoints()
+"""The endpoints of this process."""

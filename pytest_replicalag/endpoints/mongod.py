@@ -1,0 +1,136 @@
+"""The endpoints in front of MongoDB nodes, and the node that the run has started itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import quote_plus
+
+from pymongo.uri_parser import parse_uri
+
+from pytest_replicalag.engine_choice import EngineChoice
+from pytest_replicalag.engines.mongod.node import Node, reach
+from pytest_replicalag.engines.mongod.process import MongodProcess
+from pytest_replicalag.engines.mongod.program import find_program
+from pytest_replicalag.errors import NodeError
+from pytest_replicalag.fronts.forwarding.front import ForwardingFront
+from pytest_replicalag.fronts.forwarding.listener import Listener
+from pytest_replicalag.fronts.forwarding.upstream import Upstream
+from pytest_replicalag.fronts.wire.callers import Callers
+from pytest_replicalag.simulation import governor
+
+__all__ = ["MongodEndpoints"]
+
+
+class _Started(NamedTuple):
+    """The endpoints in front of one node."""
+
+    front: ForwardingFront
+    listener: Listener
+
+
+class MongodEndpoints:
+    """The endpoints in front of each node in use.
+
+    Args:
+        callers: Finds the lines of code behind commands of this process.
+    """
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
+        self._started: dict[tuple[str, int], _Started] = {}
+        self._nodes: dict[EngineChoice, Node | NodeError] = {}
+        self._process: MongodProcess | None = None
+
+    @property
+    def are_started(self) -> bool:
+        """Whether any listen."""
+        return bool(self._started)
+
+    def chosen(self, choice: EngineChoice) -> tuple[list[int], str, str]:
+        """The ports in front of the run's node; who logs in, and options for a connection string.
+
+        Raises:
+            NodeError: The node cannot be used. It is not tried again: each test would wait for it.
+        """
+        known = self._nodes.get(choice)
+        if known is None:
+            try:
+                known = self._node(choice)
+            except NodeError as error:
+                known = error
+            self._nodes[choice] = known
+        if isinstance(known, NodeError):
+            raise known
+        is_uri = choice.mongod is not None and "://" in choice.mongod
+        login, options = _login(choice.mongod) if is_uri and choice.mongod else ("", "")
+        return self.in_front_of(known), login, options
+
+    def _node(self, choice: EngineChoice) -> Node:
+        if choice.mongod is not None and "://" in choice.mongod:
+            return reach(choice.mongod, allow_remote=choice.allow_remote)
+        if self._process is None:
+            self._process = MongodProcess(find_program(choice.mongod))
+        return reach(self._process.uri)
+
+    def in_front_of(self, node: Node) -> list[int]:
+        """The ports of the members in front of a node; starts what that needs."""
+        started = self._started.get((node.host, node.port))
+        if started is None:
+            front = ForwardingFront(governor, node, self._callers)
+            started = _Started(
+                front, Listener(front.answer, front.ended, partial(self._connect, node))
+            )
+            self._started[node.host, node.port] = started
+        return self._listen(started)
+
+    def _connect(self, node: Node) -> Upstream:
+        """A connection to a node; of the run's own one, it is known how it has ended.
+
+        Raises:
+            NodeError: It has gone.
+        """
+        try:
+            return Upstream(node.host, node.port)
+        except NodeError as error:
+            process = self._process
+            if process is None or process.port != node.port or process.ending is None:
+                raise
+            raise NodeError(f"{error}; {process.ending}") from None
+
+    def make_room(self) -> None:
+        """Listen for every member of the set there is now."""
+        for started in self._started.values():
+            self._listen(started)
+
+    def _listen(self, started: _Started) -> list[int]:
+        ports = started.listener.listen(len(governor.current.replica_set.members))
+        with governor.lock:
+            known = started.front.endpoint_set.ports
+            known.extend(ports[len(known) :])
+            self._callers.ports.update(ports)
+        return ports
+
+    def stop(self) -> None:
+        """Stop them, and the node that was started for them."""
+        started, self._started = self._started, {}
+        self._nodes.clear()
+        for endpoints in started.values():
+            endpoints.listener.stop()
+        process, self._process = self._process, None
+        if process is not None:
+            process.stop()
+
+
+def _login(uri: str) -> tuple[str, str]:
+    """Who logs in at the node, as the beginning and the options of a connection string."""
+    parsed = parse_uri(uri, warn=True)
+    if parsed["username"] is None:
+        return "", ""
+    user = quote_plus(parsed["username"])
+    password = quote_plus(parsed["password"] or "")
+    options = parsed["options"]
+    source = options.get("authsource") or parsed["database"] or "admin"
+    mechanism = options.get("authmechanism")
+    chosen = f"&authMechanism={mechanism}" if mechanism else ""
+    return f"{user}:{password}@", f"&authSource={quote_plus(source)}{chosen}"

@@ -1,0 +1,218 @@
+"""Writes: made by the node, acknowledged as their write concern asks of the simulated members.
+
+The node is a set of one and knows nobody else, so it is asked for what it can give, and the
+simulation waits for the rest. MongoDB manual, Write Concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bson.raw_bson import RawBSONDocument
+
+from pytest_replicalag.engines.mongod.history import History
+from pytest_replicalag.engines.mongod.replies import decoded, encoded, operation_time
+from pytest_replicalag.engines.mongod.snapshots import with_fields
+from pytest_replicalag.fronts.forwarding.absent import failure_of
+from pytest_replicalag.fronts.forwarding.describing import describe_write
+from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
+from pytest_replicalag.fronts.forwarding.pauses import pause
+from pytest_replicalag.fronts.forwarding.request import Forwarded
+from pytest_replicalag.fronts.forwarding.sessions import Sessions
+from pytest_replicalag.fronts.governor import Running
+from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
+from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences, check_secondary_ok
+from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.fronts.wire.write_replies import not_primary, unacknowledged
+from pytest_replicalag.fronts.wire.writes import CATALOG_WRITES, writes_out
+from pytest_replicalag.records import Commit, Write
+from pytest_replicalag.replicaset.write_concern import check as check_write_concern
+
+__all__ = ["WRITES", "Writes"]
+
+WRITES: Final = frozenset(
+    {
+        "insert",
+        "update",
+        "delete",
+        "findAndModify",
+        "findandmodify",
+        "bulkWrite",
+        *CATALOG_WRITES,
+        "cloneCollectionAsCapped",
+        "convertToCapped",
+        "createRole",
+        "createUser",
+        "deleteIndexes",
+        "dropAllUsersFromDatabase",
+        "dropRole",
+        "dropUser",
+        "grantRolesToUser",
+        "mapReduce",
+        "mapreduce",
+        "revokeRolesFromUser",
+        "updateRole",
+        "updateUser",
+    }
+)
+"""Commands that a secondary refuses and that the oplog has an entry of."""
+
+_NOT_WAITING: Final = frozenset({"findAndModify", "findandmodify", "createIndexes", "aggregate"})
+"""If these fail, they do not wait for their write concern."""
+
+_ENDINGS: Final = frozenset({"commitTransaction", "abortTransaction"})
+
+
+class Writes:
+    """Passes writes on.
+
+    Args:
+        endpoint_set: The set as its endpoints show it.
+        preferences: For what a writing aggregation has in common with a read.
+        sessions: Remembers what transactions have written.
+    """
+
+    def __init__(
+        self, endpoint_set: ForwardedSet, preferences: ReadPreferences, sessions: Sessions
+    ) -> None:
+        self._set = endpoint_set
+        self._lock = endpoint_set.governor.lock
+        self._preferences = preferences
+        self._sessions = sessions
+
+    def write(self, forwarded: Forwarded) -> bytes | None:
+        """Pass a write on, and wait for its write concern.
+
+        Raises:
+            PyMongoError: The member is no primary, or there is no such write concern.
+            EndlessWaitError: The wait could never end.
+            NodeError: The node has gone.
+        """
+        request = forwarded.request
+        if not request.member.is_primary:
+            if not writes_out(request):
+                raise not_primary(request)
+            with self._lock:
+                preference = self._preferences.preference(request)
+            check_secondary_ok(request.member, preference)
+        if request.in_transaction and request.name not in _ENDINGS:
+            return self._write_in_transaction(forwarded)
+        concern = self._concern(forwarded)
+        with self._lock:
+            history = self._set.history(request.running, forwarded.connection.upstream)
+            is_ending = request.name in _ENDINGS
+            write = self._end(request) if is_ending else self._begin(forwarded)
+        reply = self._exchange(forwarded)
+        position = self._log(request, history, write, reply)
+        return self._acknowledged(forwarded, concern, reply, position)
+
+    def _begin(self, forwarded: Forwarded) -> Write:
+        """Charge a round trip; returns what the log says of the write."""
+        request = forwarded.request
+        running = request.running
+        operation, arguments = describe_write(forwarded)
+        write = running.write(
+            operation, request.namespace, arguments, request.session_number, request.by()
+        )
+        running.journal.write = None  # the memory engine's; this write is logged when it is made
+        return write
+
+    def _end(self, request: Request) -> Write | None:
+        """Charge the round trip of a transaction's end; returns what a commit has written."""
+        request.running.replica_set.clock.round_trip()
+        written = self._sessions.written(request)
+        return Commit(written) if written and request.name == "commitTransaction" else None
+
+    def _write_in_transaction(self, forwarded: Forwarded) -> bytes | None:
+        with self._lock:
+            self._set.history(forwarded.request.running, forwarded.connection.upstream)
+            self._sessions.wrote(forwarded.request, self._begin(forwarded))
+        return forwarded.returned(forwarded.exchange())
+
+    def _log(self, request: Request, history: History, write: Write | None, reply: bytes) -> int:
+        """The position of a write that the node has answered."""
+        time = operation_time(reply)
+        with self._lock:
+            if write is None or time is None:
+                return request.running.replica_set.oplog.last
+            return history.log(write, time)
+
+    # -- write concerns --------------------------------------------------------------------------
+
+    def _concern(self, forwarded: Forwarded) -> Mapping[str, Any]:
+        """The write concern of a command; the settings' one if it says nothing.
+
+        Raises:
+            OperationFailure: There is no such write concern.
+        """
+        sent = forwarded.request.command.get("writeConcern")
+        concern: Any = forwarded.request.running.write_concern if sent is None else sent
+        if isinstance(concern, Mapping):
+            check_write_concern(concern)
+            return dict(concern)
+        return {}  # the node refuses it
+
+    def _exchange(self, forwarded: Forwarded) -> bytes:
+        """The node's reply; it is asked for no more members than the one that it is."""
+        sent = forwarded.request.command.get("writeConcern")
+        if not isinstance(sent, Mapping) or _is_met_by_one(sent):
+            return forwarded.exchange()
+        body = with_fields(forwarded.message.body, writeConcern={"w": 1})
+        return forwarded.exchange_body(body)
+
+    def _acknowledged(
+        self,
+        forwarded: Forwarded,
+        concern: Mapping[str, Any],
+        reply: bytes,
+        position: int,
+    ) -> bytes | None:
+        """The reply, once the write concern is met or has failed."""
+        request, message = forwarded.request, forwarded.message
+        running = request.running
+        if not message.expects_reply:
+            return None
+        if concern.get("w") == 0:
+            told = unacknowledged(request.name, decoded(reply[BODY_AT:]))
+            return op_msg(0, message.request_id, encoded({**told, "ok": 1.0}))
+        if not concern and running.replica_set.majority_keeps_up:
+            return reply
+        if request.name in _NOT_WAITING and failure_of(reply) is not None:
+            return reply
+        if request.name == "abortTransaction":
+            return reply
+        error = self._wait(forwarded, concern, position)
+        return reply if error is None else _with_error(forwarded, reply, error)
+
+    def _wait(
+        self, forwarded: Forwarded, concern: Mapping[str, Any], position: int
+    ) -> Mapping[str, Any] | None:
+        """Wait for a write concern; returns the error that it ends with, if any."""
+        request = forwarded.request
+        running: Running = request.running
+        operation = describe_write(forwarded)[0]
+        with self._lock:
+            ending = running.start_acknowledgement(
+                operation, position, concern, request.command.get("maxTimeMS")
+            )
+            seconds = running.seconds_until(ending.due_us) if ending.due_us else 0
+        if seconds:
+            pause(seconds)
+        return ending.error
+
+
+def _is_met_by_one(concern: Mapping[str, Any]) -> bool:
+    """Whether the node alone meets a write concern as a set would."""
+    return concern.get("w", 1) in (1, "majority") and not concern.get("wtimeout")
+
+
+def _with_error(forwarded: Forwarded, reply: bytes, error: Mapping[str, Any]) -> bytes:
+    """A reply that also tells that its write concern was not met."""
+    document: dict[str, Any] = {}
+    for key, value in RawBSONDocument(reply[BODY_AT:]).items():
+        if key == "ok":
+            document["writeConcernError"] = error
+        if key != "writeConcernError":
+            document[key] = value
+    return op_msg(0, forwarded.message.request_id, encoded(document))

@@ -1,0 +1,133 @@
+"""What command line and ini file say of a run.
+
+Values are parsed when there are any, so that a run without lag does not load the parsers.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_replicalag.engine_choice import MEMORY, MONGOD, EngineChoice
+from pytest_replicalag.errors import SettingError
+from pytest_replicalag.options import OPTIONS, Given
+
+if TYPE_CHECKING:
+    from pytest_replicalag.settings import Settings
+
+__all__ = ["RunOptions", "read_ini"]
+
+_PASSWORD: Final = re.compile(r"(://[^/:@]*:)[^/@]*@")
+
+
+class RunOptions:
+    """What the plugin knows of a run.
+
+    Attributes:
+        command_line: What the command line gave, by option name.
+        ini: What the ini file gave, by option name.
+        fixtures: The fixtures whose values are to be wrapped.
+        allows_remote: Whether the node may be on another machine.
+    """
+
+    def __init__(
+        self,
+        command_line: Mapping[str, Given],
+        ini: Mapping[str, Given],
+        fixtures: tuple[str, ...],
+        *,
+        allows_remote: bool,
+    ) -> None:
+        self.command_line = command_line
+        self.ini = ini
+        self.fixtures = fixtures
+        self.allows_remote = allows_remote
+
+    def check(self) -> None:
+        """Look at every value that was given.
+
+        Raises:
+            SettingError: One is bad, or two do not go together.
+        """
+        for layer in (self.command_line, self.ini):
+            for name, given in layer.items():
+                parse_given(name, given)
+        if self.command_line or self.ini:
+            self.settings  # noqa: B018 - resolving them checks that they go together
+        if "all" in self.command_line and self.said("lag") is None:
+            problem = "no lag is given; add --replica-lag=200ms"
+            raise SettingError("--replica-lag-all", True, problem)
+        if self.said("mongod") is not None and self.said("engine") == MEMORY:
+            problem = "the engine memory needs no MongoDB node; write --replica-lag-engine=mongod"
+            raise SettingError("--replica-lag-mongod", self.said("mongod"), problem)
+
+    def said(self, name: str) -> Any:
+        """What command line or ini say of an option, or None."""
+        given = self.command_line.get(name) or self.ini.get(name)
+        return None if given is None else parse_given(name, given)
+
+    @property
+    def settings(self) -> Settings:
+        """What command line and ini say together."""
+        from pytest_replicalag.settings import resolve
+
+        return resolve([self.command_line, self.ini])
+
+    @property
+    def flags(self) -> str:
+        """What the command line gave, to be given again."""
+        return " ".join(
+            given.source if given.value is True else f"{given.source}={_again(given.value)}"
+            for name, given in self.command_line.items()
+            if name != "seed"
+        )
+
+    @property
+    def engine(self) -> EngineChoice:
+        """Where the endpoints keep their data; a node that is given is used."""
+        mongod = self.said("mongod")
+        default = MEMORY if mongod is None else MONGOD
+        return EngineChoice(
+            engine=self.said("engine") or default, mongod=mongod, allow_remote=self.allows_remote
+        )
+
+    @property
+    def asks_for_lag(self) -> bool:
+        """Whether the command line gives a lag."""
+        return "lag" in self.command_line and not self.is_off
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the command line switches everything off."""
+        given = self.command_line.get("lag")
+        return given is not None and not isinstance(parse_given("lag", given), tuple)
+
+
+def _again(value: str) -> str:
+    """A value, to be given again in a shell; without the password, for reports are shown around."""
+    return shlex.quote(_PASSWORD.sub(r"\1…@", value))
+
+
+def parse_given(name: str, given: Given) -> Any:
+    """The setting that a given value stands for; loads the parsers when there is one."""
+    from pytest_replicalag.settings import parse
+
+    return parse(name, given)
+
+
+def read_ini(config: pytest.Config) -> dict[str, Given]:
+    """What the ini file gives, by option name."""
+    ini = {}
+    for option in OPTIONS:
+        source = f"{option.ini} in the ini file"
+        try:
+            value = config.getini(option.ini)
+        except (ValueError, pytest.UsageError) as error:  # pytest reads true and false itself
+            raise SettingError(source, None, f"{error}; write true or false") from None
+        if value not in (None, ""):
+            ini[option.name] = Given(source=source, value=value)
+    return ini
