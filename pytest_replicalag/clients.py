@@ -10,6 +10,7 @@ from pymongo.client_options import ClientOptions
 from pymongo.common import validate
 from pymongo.uri_parser import parse_uri
 
+from pytest_replicalag.drivers import is_driver_client, wrap_driver
 from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.fronts.mongomock import client as front
 from pytest_replicalag.fronts.mongomock.options import Options
@@ -35,12 +36,17 @@ def wrap(client: _Client) -> _Client:
     made in. Without a running simulation it behaves as the bare client does. Wrap a client once
     and use the wrapped one: writes through the bare client are not seen by the simulation.
 
+    A real driver's client is opened once more with the same options, connected to simulated
+    members in front of the server that it names, which must be a replica set of one member.
+
     Args:
         client: A `mongomock.MongoClient` or `mongomock_ng.MongoClient`; a wrapped one is returned
-            as it is, and the same bare one always gives the same wrapped one.
+            as it is, and the same bare one always gives the same wrapped one. Or a
+            `pymongo.MongoClient`, a `pymongo.AsyncMongoClient` or a client of Motor.
 
     Raises:
         NotWrappableError: It is no such client.
+        NodeError: The server that the client names cannot play a set.
 
     Example:
         >>> import mongomock
@@ -48,7 +54,9 @@ def wrap(client: _Client) -> _Client:
         >>> isinstance(client, mongomock.MongoClient)
         True
     """
-    wrapped: _Client = front.wrap(client, governor)
+    wrapped: _Client = (
+        wrap_driver(client) if is_driver_client(client) else front.wrap(client, governor)
+    )
     return wrapped
 
 

@@ -20,9 +20,6 @@ __all__ = [
 ]
 
 
-_REAL_DRIVERS = ("pymongo", "motor")
-
-
 class ReplicaLagError(Exception):
     """Base of this package's own errors."""
 
@@ -59,13 +56,11 @@ class NotWrappableError(ReplicaLagError, TypeError):
             if kind.__module__.partition(".")[0] != "pytest_replicalag"
         )
         hint = ""
-        if kind.__module__.partition(".")[0] in _REAL_DRIVERS:
-            hint = "; open a real driver's client with the fixture replica_lag_uri instead"
-        elif kind.__name__ in ("Database", "Collection"):
+        if kind.__name__ in ("Database", "Collection"):
             hint = "; wrap the client that it belongs to"
         super().__init__(
             f"cannot wrap a {kind.__module__}.{kind.__qualname__}: wrap() takes a "
-            f"mongomock.MongoClient or a mongomock_ng.MongoClient{hint}"
+            f"client of mongomock, mongomock_ng, PyMongo or Motor{hint}"
         )
 
 

@@ -237,7 +237,7 @@ def pytest_fixture_setup(
     refusal = ""
     try:
         wrapped = wrap(value)
-    except NotWrappableError as error:
+    except (NodeError, NotWrappableError) as error:
         refusal = str(error)
     if refusal:
         fixturedef.finish(request)  # type: ignore[arg-type] # or the next test would get the value

@@ -17,6 +17,7 @@ LAYERS = (
     ("running",),
     ("control", "sleeping"),
     ("clients",),
+    ("drivers",),
     ("endpoints",),
     ("simulation",),
     ("fronts",),

@@ -8,6 +8,8 @@ pytest-xdist has its own.
 from __future__ import annotations
 
 import atexit
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pytest_replicalag.endpoints.memory import MemoryEndpoints, command_table
 from pytest_replicalag.endpoints.mongod import MongodEndpoints
@@ -54,7 +56,38 @@ class Endpoints:
         else:
             ports = self._memory.ports()
         hosts = ",".join(f"{HOST}:{port}" for port in ports)
-        return f"mongodb://{login}{hosts}/?replicaSet={SET_NAME}{options}{_read_preference()}"
+        # A driver is silent about `primary`, so only its own settings can make it read elsewhere.
+        mode = self.read_preference
+        reading = "" if mode == "primary" else f"&readPreference={mode}"
+        return f"mongodb://{login}{hosts}/?replicaSet={SET_NAME}{options}{reading}"
+
+    @property
+    def read_preference(self) -> str:
+        """The mode that clients opened without one shall use."""
+        running = governor.running
+        settings = governor.resting_settings if running is None else running.settings
+        return settings.read_preference
+
+    def listens_at(self, host: str, port: int) -> bool:
+        """Whether one of them listens there."""
+        return host == HOST and port in self._callers.ports
+
+    def in_front_of(
+        self, seeds: Sequence[tuple[str, int]], uri: str | None, login: Mapping[str, Any]
+    ) -> list[str]:
+        """The hosts of the simulated set in front of the server that a client names.
+
+        Args:
+            seeds: The servers that it names.
+            uri: The connection string that it was opened with, for who logs in.
+            login: What its other arguments say of that.
+
+        Raises:
+            NodeError: The server cannot play a set.
+        """
+        self._begin()
+        ports = self._mongod.named(seeds, uri, login, chosen())
+        return [f"{HOST}:{port}" for port in ports]
 
     def _begin(self) -> None:
         if not self._is_registered:
@@ -79,15 +112,6 @@ class Endpoints:
         self._is_registered = False
         self._memory.stop()
         self._mongod.stop()
-
-
-def _read_preference() -> str:
-    """The option of the connection string that says where drivers read, unless they know."""
-    running = governor.running
-    settings = governor.resting_settings if running is None else running.settings
-    mode = settings.read_preference
-    # A driver is silent about `primary`, so only its own settings can make it read elsewhere.
-    return "" if mode == "primary" else f"&readPreference={mode}"
 
 
 endpoints = Endpoints()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 from pymongo.uri_parser import parse_uri
 
 from pytest_replicalag.engine_choice import EngineChoice
-from pytest_replicalag.engines.mongod.node import Node, reach
+from pytest_replicalag.engines.mongod.node import Node, check_address, credentials, look_at, reach
 from pytest_replicalag.engines.mongod.process import MongodProcess
 from pytest_replicalag.engines.mongod.program import find_program
 from pytest_replicalag.errors import NodeError
@@ -72,6 +73,29 @@ class MongodEndpoints:
         if self._process is None:
             self._process = MongodProcess(find_program(choice.mongod))
         return reach(self._process.uri)
+
+    def named(
+        self,
+        seeds: Sequence[tuple[str, int]],
+        uri: str | None,
+        login: Mapping[str, Any],
+        choice: EngineChoice,
+    ) -> list[int]:
+        """The ports in front of the server that a client names.
+
+        A server is looked at once; what is not up then may be later.
+
+        Raises:
+            NodeError: It cannot play a set.
+        """
+        for host, _ in seeds:
+            check_address(host, allow_remote=choice.allow_remote)
+        host, port = seeds[0]
+        started = self._started.get((host, port))
+        if started is not None:
+            return self._listen(started)
+        node = look_at(host, port, {**(credentials(uri) if uri else {}), **login})
+        return self.in_front_of(node)
 
     def in_front_of(self, node: Node) -> list[int]:
         """The ports of the members in front of a node; starts what that needs."""

@@ -17,7 +17,7 @@ from pymongo.uri_parser import parse_uri
 from pytest_replicalag.engines.mongod.program import OLDEST
 from pytest_replicalag.errors import NodeError
 
-__all__ = ["Node", "check_address", "reach"]
+__all__ = ["Node", "check_address", "credentials", "look_at", "reach"]
 
 
 _PATIENCE_MS: Final = 3_000
@@ -64,14 +64,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def reach(
-    uri: str, options: Mapping[str, Any] | None = None, *, allow_remote: bool = False
-) -> Node:
+def reach(uri: str, *, allow_remote: bool = False) -> Node:
     """The node that a connection string names.
 
     Args:
         uri: The connection string.
-        options: More options for the client that looks at the node, such as credentials.
         allow_remote: Whether it may be on another machine.
 
     Raises:
@@ -81,14 +78,30 @@ def reach(
         nodes = parse_uri(uri)["nodelist"]
     except PyMongoError as error:
         raise NodeError(f"{uri!r} is no connection string: {error}") from None
+    for host, _ in nodes:
+        check_address(host, allow_remote=allow_remote)
     host, port = nodes[0]
+    return look_at(host, port, credentials(uri))
+
+
+def look_at(host: str, port: int | None, login: Mapping[str, Any]) -> Node:
+    """The node at an address.
+
+    Args:
+        host: Its host.
+        port: Its port.
+        login: Who logs in, as `pymongo.MongoClient` takes it.
+
+    Raises:
+        NodeError: It cannot be reached, or will not do.
+    """
     if port is None:
         raise NodeError(f"{host} is a Unix socket; name the node's host and port instead")
-    for other, _ in nodes:
-        check_address(other, allow_remote=allow_remote)
     client: Any = pymongo.MongoClient(
-        f"mongodb://{host}:{port}/",
-        **{**_credentials(uri), **(options or {}), "directConnection": True},
+        host,
+        port,
+        **login,
+        directConnection=True,
         serverSelectionTimeoutMS=_PATIENCE_MS,
         connectTimeoutMS=_PATIENCE_MS,
         socketTimeoutMS=_PATIENCE_MS,
@@ -97,7 +110,7 @@ def reach(
         return _checked(client, host, port)
 
 
-def _credentials(uri: str) -> dict[str, Any]:
+def credentials(uri: str) -> dict[str, Any]:
     """What a connection string says of who logs in."""
     parsed = parse_uri(uri, warn=True)
     if parsed["username"] is None:
