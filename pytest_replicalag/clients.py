@@ -16,7 +16,7 @@ from pytest_replicalag.fronts.mongomock import client as front
 from pytest_replicalag.fronts.mongomock.options import Options
 from pytest_replicalag.simulation import governor
 
-__all__ = ["MongoClient", "wrap"]
+__all__ = ["MongoClient", "given_options", "wrap"]
 
 _Client = TypeVar("_Client")
 
@@ -84,10 +84,10 @@ class MongoClient(_RoutedClient):  # type: ignore[misc]
 
     def __init__(self, host: Any = None, port: Any = None, **kwargs: Any) -> None:
         super().__init__(host, port, **kwargs)
-        front.adopt(self, governor, _given(host, kwargs))
+        front.adopt(self, governor, given_options(host, kwargs))
 
 
-def _given(host: Any, kwargs: Mapping[str, Any]) -> Options:
+def given_options(host: Any, kwargs: Mapping[str, Any]) -> Options:
     """The options of a URI and of keywords, as pymongo understands them."""
     first = host[0] if isinstance(host, (list, tuple)) and host else host
     given: dict[str, Any] = {}

@@ -105,11 +105,12 @@ def _close_together(bare: Any, wrapped: Any) -> None:
     bare.close = wrapped.close = both
 
 
-def redirected(given: Mapping[str, Any]) -> dict[str, Any] | None:
+def redirected(given: Mapping[str, Any], *, to_run: bool = False) -> dict[str, Any] | None:
     """The arguments of a client that is to be connected to the simulated set.
 
     Args:
         given: The arguments that it was, or would be, opened with.
+        to_run: Whether it is to be the set of the run, whichever server the client names.
 
     Returns:
         The same with other hosts; None if they are endpoints already.
@@ -126,7 +127,7 @@ def redirected(given: Mapping[str, Any]) -> dict[str, Any] | None:
     _check(uri, given)
     login = {name: given[name] for name in _LOGIN if given.get(name) is not None}
     with opening_own():
-        simulated = endpoints.in_front_of(seeds, uri, login)
+        simulated = endpoints.hosts if to_run else endpoints.in_front_of(seeds, uri, login)
     arguments = {name: value for name, value in given.items() if name.lower() not in _OF_DEPLOYMENT}
     arguments["port"] = None
     if uri is None:

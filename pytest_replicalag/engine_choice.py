@@ -18,11 +18,13 @@ class EngineChoice:
         engine: `memory` or `mongod`.
         mongod: The node's connection string, or the path of the program to start; None to find one.
         allow_remote: Whether the node may be on another machine.
+        is_given: Whether anybody has said an engine.
     """
 
     engine: str = MEMORY
     mongod: str | None = None
     allow_remote: bool = False
+    is_given: bool = False
 
 
 _choices = [EngineChoice()]

@@ -18,14 +18,12 @@ import pytest
 from pytest_replicalag.engine_choice import MEMORY, choose
 from pytest_replicalag.errors import NodeError, NotWrappableError, SettingError
 from pytest_replicalag.options import (
-    ALLOW_REMOTE_INI,
     FIXTURES_INI,
     MARKER,
-    OPTIONS,
     TITLE,
     Given,
 )
-from pytest_replicalag.run_options import RunOptions, read_ini
+from pytest_replicalag.run_options import RunOptions, read_options
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["check_markers", "control_of", "uri_of"]
 
 _REFUSAL = "replica_lag_refusal"
+_LEFT_ALONE = "replica_lag_left_alone"
+_REPORTER = "replica-lag-reporter"
 _WIDTH_WITHOUT_TERMINAL = 80
 
 
@@ -50,32 +50,56 @@ _is_inner_key = pytest.StashKey[bool]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check every given value; called when the hooks are registered."""
-    command_line = {
-        option.name: Given(source=option.flag, value=value)
-        for option in OPTIONS
-        if (value := config.getoption(option.ini)) is not None
-    }
     try:
-        ini = read_ini(config)
-        state = RunOptions(
-            command_line,
-            ini,
-            tuple(config.getini(FIXTURES_INI)),
-            allows_remote=bool(config.getini(ALLOW_REMOTE_INI)),
-        )
-        for name in state.fixtures:
-            if not name.isidentifier():
-                problem = f"{name!r} is not a fixture's name; separate names by spaces"
-                raise SettingError(f"{FIXTURES_INI} in the ini file", name, problem)
+        state = read_options(config)
         state.check()
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_state_key] = state
-    choose(state.engine)
+    _use_engine(config, state)
     endpoints = sys.modules.get("pytest_replicalag.endpoints")
     config.stash[_is_inner_key] = endpoints is not None and endpoints.endpoints.are_started
     if not _is_worker(config):
-        config.pluginmanager.register(_Reporter(config), "replica-lag-reporter")
+        config.pluginmanager.register(_Reporter(config), _REPORTER)
+
+
+def intercept_early(config: pytest.Config) -> None:
+    """Intercept clients that are opened while conftest files are imported.
+
+    What is wrong with an option is told when all of them are known.
+    """
+    try:
+        state = read_options(config, config.known_args_namespace)
+        _use_engine(config, state)
+    except SettingError:
+        return
+
+
+def _use_engine(config: pytest.Config, state: RunOptions) -> None:
+    """Let the run have its engine, and its clients intercepted, until it ends."""
+    choose(state.engine)
+    config.add_cleanup(partial(choose, None))
+    if not state.intercepts:
+        return
+    from pytest_replicalag.interception import interception
+    from pytest_replicalag.simulation import governor
+
+    # Clients that are opened before the first test read as the run's settings say, too.
+    governor.rest_like(state.settings)
+    interception.start()
+    config.add_cleanup(interception.stop)
+
+
+def _left_alone() -> dict[str, str]:
+    """Why clients of this process were not intercepted, by the line that opened them."""
+    module = sys.modules.get("pytest_replicalag.interception")
+    return {} if module is None else dict(module.interception.left_alone)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let the controller of pytest-xdist know which clients a worker has left alone."""
+    if _is_worker(session.config):
+        session.config.workeroutput[_LEFT_ALONE] = _left_alone()  # type: ignore[attr-defined]
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -113,10 +137,13 @@ def check_markers(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Pass on what a worker of pytest-xdist refused."""
-    refusal = getattr(node, "workeroutput", {}).get(_REFUSAL)
-    if refusal is not None:
-        raise pytest.UsageError(refusal)
+    """Pass on what a worker of pytest-xdist refused, or left alone."""
+    told = getattr(node, "workeroutput", {})
+    if _REFUSAL in told:
+        raise pytest.UsageError(told[_REFUSAL])
+    reporter = node.config.pluginmanager.get_plugin(_REPORTER)
+    if reporter is not None:
+        reporter.left_alone.update(told.get(_LEFT_ALONE, {}))
 
 
 def _settings(item: pytest.Item) -> Settings | None:
@@ -218,7 +245,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
     A run inside another one, in the same process, leaves those alone that the outer one uses.
     """
-    choose(None)
     endpoints = sys.modules.get("pytest_replicalag.endpoints")
     if endpoints is not None and not config.stash.get(_is_inner_key, False):
         endpoints.endpoints.stop()
@@ -287,6 +313,7 @@ class _Reporter:
         self._config = config
         self._run: RunReport | None = None
         self._calls = 0
+        self.left_alone: dict[str, str] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -308,13 +335,15 @@ class _Reporter:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show a line for each distinct stale read, and what else there is to say."""
-        if self._run is None and not self._calls:
+        left_alone = self.left_alone | _left_alone()
+        if self._run is None and not self._calls and not left_alone:
             return
         from pytest_replicalag.report.run_report import RunReport
         from pytest_replicalag.report.terminal import summary
 
         run = self._run or RunReport()
         run.unmarked = self._calls if self._config.stash[_state_key].asks_for_lag else 0
+        run.left_alone = left_alone
         lines = summary(run, _width(self._config), partial(_show_path, self._config))
         if lines:
             terminalreporter.write_sep("=", TITLE)

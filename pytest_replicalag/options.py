@@ -130,6 +130,17 @@ OPTIONS: Final = (
         in_marker=False,
     ),
     Option(
+        name="intercept",
+        default="false",
+        metavar="",
+        help=(
+            "Wrap every client of PyMongo, Motor and mongomock that is opened during the run, "
+            "wherever that happens."
+        ),
+        in_marker=False,
+        is_flag=True,
+    ),
+    Option(
         name="seed",
         default="0",
         metavar="N",

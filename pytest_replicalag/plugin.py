@@ -78,6 +78,17 @@ def _ini(config: pytest.Config, key: str) -> bool:
         return True
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Intercept clients from the beginning, if the run says so: conftest files may open some."""
+    namespace = early_config.known_args_namespace
+    said = getattr(namespace, "replica_lag_intercept", None)
+    if said or (said is None and _ini(early_config, "replica_lag_intercept")):
+        from pytest_replicalag import hooks
+
+        hooks.intercept_early(early_config)
+
+
 def _use_hooks(config: pytest.Config) -> Any:
     """The module of the other hooks, registered."""
     hooks = config.pluginmanager.get_plugin(_HOOKS)

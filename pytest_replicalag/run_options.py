@@ -14,12 +14,12 @@ import pytest
 
 from pytest_replicalag.engine_choice import MEMORY, MONGOD, EngineChoice
 from pytest_replicalag.errors import SettingError
-from pytest_replicalag.options import OPTIONS, Given
+from pytest_replicalag.options import ALLOW_REMOTE_INI, FIXTURES_INI, OPTIONS, Given
 
 if TYPE_CHECKING:
     from pytest_replicalag.settings import Settings
 
-__all__ = ["RunOptions", "read_ini"]
+__all__ = ["RunOptions", "read_options"]
 
 _PASSWORD: Final = re.compile(r"(://[^/:@]*:)[^/@]*@")
 
@@ -90,10 +90,18 @@ class RunOptions:
     def engine(self) -> EngineChoice:
         """Where the endpoints keep their data; a node that is given is used."""
         mongod = self.said("mongod")
-        default = MEMORY if mongod is None else MONGOD
+        engine = self.said("engine")
         return EngineChoice(
-            engine=self.said("engine") or default, mongod=mongod, allow_remote=self.allows_remote
+            engine=engine or (MEMORY if mongod is None else MONGOD),
+            mongod=mongod,
+            allow_remote=self.allows_remote,
+            is_given=not (engine is None and mongod is None),
         )
+
+    @property
+    def intercepts(self) -> bool:
+        """Whether clients are to be intercepted."""
+        return bool(self.said("intercept")) and not self.is_off
 
     @property
     def asks_for_lag(self) -> bool:
@@ -117,6 +125,31 @@ def parse_given(name: str, given: Given) -> Any:
     from pytest_replicalag.settings import parse
 
     return parse(name, given)
+
+
+def read_options(config: pytest.Config, namespace: Any = None) -> RunOptions:
+    """What a run is told, not checked yet.
+
+    Args:
+        config: The run's.
+        namespace: What is known of the command line before all of it is parsed.
+
+    Raises:
+        SettingError: The ini file has a bad flag, or something that is no fixture's name.
+    """
+    options = config.option if namespace is None else namespace
+    command_line = {
+        option.name: Given(source=option.flag, value=value)
+        for option in OPTIONS
+        if (value := getattr(options, option.ini, None)) is not None
+    }
+    fixtures = tuple(config.getini(FIXTURES_INI))
+    for name in fixtures:
+        if not name.isidentifier():
+            problem = f"{name!r} is not a fixture's name; separate names by spaces"
+            raise SettingError(f"{FIXTURES_INI} in the ini file", name, problem)
+    allows_remote = bool(config.getini(ALLOW_REMOTE_INI))
+    return RunOptions(command_line, read_ini(config), fixtures, allows_remote=allows_remote)
 
 
 def read_ini(config: pytest.Config) -> dict[str, Given]:

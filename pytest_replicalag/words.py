@@ -188,5 +188,6 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "seed": _parse_seed,
     "engine": _one_of(("memory", "mongod")),
     "mongod": _parse_mongod,
+    "intercept": _parse_flag,
 }
 """The parser of each option, by the option's name."""

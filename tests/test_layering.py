@@ -16,6 +16,7 @@ LAYERS = (
     ("run_options",),
     ("running",),
     ("control", "sleeping"),
+    ("interception",),
     ("clients",),
     ("drivers",),
     ("endpoints",),

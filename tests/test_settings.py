@@ -29,6 +29,7 @@ def test_the_options_have_these_names_flags_and_ini_keys():
         "on_stale": ("--replica-lag-on-stale", "replica_lag_on_stale"),
         "engine": ("--replica-lag-engine", "replica_lag_engine"),
         "mongod": ("--replica-lag-mongod", "replica_lag_mongod"),
+        "intercept": ("--replica-lag-intercept", "replica_lag_intercept"),
         "seed": ("--replica-lag-seed", "replica_lag_seed"),
     }
 

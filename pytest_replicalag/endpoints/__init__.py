@@ -48,18 +48,25 @@ class Endpoints:
         Raises:
             NodeError: The run's MongoDB node cannot be used.
         """
-        self._begin()
-        choice = chosen()
-        login, options = "", ""
-        if choice.engine == MONGOD:
-            ports, login, options = self._mongod.chosen(choice)
-        else:
-            ports = self._memory.ports()
-        hosts = ",".join(f"{HOST}:{port}" for port in ports)
+        hosts = ",".join(self.hosts)
+        login, options = self._mongod.login(chosen())
         # A driver is silent about `primary`, so only its own settings can make it read elsewhere.
         mode = self.read_preference
         reading = "" if mode == "primary" else f"&readPreference={mode}"
         return f"mongodb://{login}{hosts}/?replicaSet={SET_NAME}{options}{reading}"
+
+    @property
+    def hosts(self) -> list[str]:
+        """Where the members of the run's set listen; starts what that needs.
+
+        Raises:
+            NodeError: The run's MongoDB node cannot be used.
+        """
+        self._begin()
+        choice = chosen()
+        is_mongod = choice.engine == MONGOD
+        ports = self._mongod.chosen(choice) if is_mongod else self._memory.ports()
+        return [f"{HOST}:{port}" for port in ports]
 
     @property
     def read_preference(self) -> str:

@@ -48,8 +48,8 @@ class MongodEndpoints:
         """Whether any listen."""
         return bool(self._started)
 
-    def chosen(self, choice: EngineChoice) -> tuple[list[int], str, str]:
-        """The ports in front of the run's node; who logs in, and options for a connection string.
+    def chosen(self, choice: EngineChoice) -> list[int]:
+        """The ports in front of the run's node; starts what that needs.
 
         Raises:
             NodeError: The node cannot be used. It is not tried again: each test would wait for it.
@@ -63,9 +63,12 @@ class MongodEndpoints:
             self._nodes[choice] = known
         if isinstance(known, NodeError):
             raise known
+        return self.in_front_of(known)
+
+    def login(self, choice: EngineChoice) -> tuple[str, str]:
+        """Who logs in at the run's node, as parts of a connection string: before and after."""
         is_uri = choice.mongod is not None and "://" in choice.mongod
-        login, options = _login(choice.mongod) if is_uri and choice.mongod else ("", "")
-        return self.in_front_of(known), login, options
+        return _login(choice.mongod) if is_uri and choice.mongod else ("", "")
 
     def _node(self, choice: EngineChoice) -> Node:
         if choice.mongod is not None and "://" in choice.mongod:

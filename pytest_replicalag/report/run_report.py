@@ -48,10 +48,12 @@ class RunReport:
     Attributes:
         tests: Its tests' reports, in the order in which they came.
         unmarked: How many tests ran that a lag on the command line did not concern.
+        left_alone: Why clients were not intercepted, by the line that opened each, `path:line`.
     """
 
     tests: list[TestReport] = field(default_factory=list)
     unmarked: int = 0
+    left_alone: dict[str, str] = field(default_factory=dict)
 
     def add(self, test: TestReport) -> None:
         """Add one test's report."""

@@ -119,7 +119,7 @@ def summary(report: RunReport, width: int, show_path: ShowPath) -> list[str]:
     lines: list[str] = []
     for finding in findings(read for test in report.tests for read in test.stale_reads):
         lines += _line(finding, width, show_path)
-    said = [_result(report), _without_lag(report.without_lag)]
+    said = [_result(report), _without_lag(report.without_lag), *_left_alone(report, show_path)]
     return lines + [line for text in said if text for line in wrapped(text, width)]
 
 
@@ -150,6 +150,17 @@ def _result(report: RunReport) -> str:
         return ""
     reads = f"{report.checked_reads} {_plural(report.checked_reads, 'read')}"
     return f"No stale read: {reads} that a secondary could serve, in {tests}."
+
+
+def _left_alone(report: RunReport, show_path: ShowPath) -> list[str]:
+    """The clients that were to be intercepted and could not be."""
+    told = [
+        f"Not intercepted: the client opened at {show_path(path)}:{line}, for {why}."
+        for where, why in sorted(report.left_alone.items())
+        for path, _, line in [where.rpartition(":")]
+    ]
+    more = len(told) - _TESTS_LIMIT
+    return told if more <= 0 else [*told[:_TESTS_LIMIT], f"… and {more} more like these."]
 
 
 def _without_lag(count: int) -> str:

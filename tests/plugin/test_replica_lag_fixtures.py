@@ -71,8 +71,8 @@ def test_a_value_that_cannot_be_wrapped_is_told_to_every_test_without_a_tracebac
     result.assert_outcomes(errors=2)
     message = (
         "replica_lag_fixtures names the fixture 'mongo', but its value cannot be wrapped: cannot "
-        "wrap a mongomock.database.Database: wrap() takes a mongomock.MongoClient or a "
-        "mongomock_ng.MongoClient; wrap the client that it belongs to"
+        "wrap a mongomock.database.Database: wrap() takes a client of mongomock, mongomock_ng, "
+        "PyMongo or Motor; wrap the client that it belongs to"
     )
     assert result.outlines.count(message) == 2
     assert "pytest_replicalag" not in result.stdout.str()

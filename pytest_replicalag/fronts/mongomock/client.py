@@ -21,7 +21,7 @@ from pytest_replicalag.fronts.mongomock.operations import Front, Target
 from pytest_replicalag.fronts.mongomock.options import NOTHING_GIVEN, Options
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 
-__all__ = ["RoutedClient", "adopt", "client_class", "wrap"]
+__all__ = ["RoutedClient", "adopt", "client_class", "route", "wrap"]
 
 _WRAPPED = "_replica_lag_wrapped"
 
@@ -184,11 +184,36 @@ def client_class(library: Library) -> Any:
         (RoutedDatabase, library.database),
         {"_collection_class": collection, "_library_collection": library.collection},
     )
-    return type(
-        "MongoClient",
-        (RoutedClient, library.client),
-        {"_database_class": database, "_library": library},
-    )
+    return _routed(library.client, database, library)
+
+
+def _routed(kind: Any, database: Any, library: Library) -> Any:
+    """The routed variant of a client class."""
+    own = {"_database_class": database, "_library": library}
+    return type(kind.__name__, (RoutedClient, kind), own)
+
+
+@cache
+def _routed_subclass(kind: Any, library: Library) -> Any:
+    """The routed variant of somebody's own subclass of the library's client."""
+    if kind is library.client:
+        return client_class(library)
+    return _routed(kind, client_class(library)._database_class, library)
+
+
+def route(client: Any, governor: Governor, options: Options) -> None:
+    """Make a routed client of one that has just been opened; it stays the same object.
+
+    Args:
+        client: Of mongomock or mongomock-ng, or of a subclass.
+        governor: Knows the running simulation.
+        options: What it was opened with.
+    """
+    library = library_of(client)
+    assert library is not None
+    kind: Any = type(client)
+    client.__class__ = _routed_subclass(kind, library)
+    adopt(client, governor, options)
 
 
 def wrap(client: Any, governor: Governor) -> Any:
