@@ -152,6 +152,12 @@ class ReplicaSet:
         applied = (group.applied(now_us) for group, _ in self._groups)
         return min((*applied, *self._pinned.values()), default=self.oplog.last)
 
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether every member has applied every write."""
+        last, now_us = self.oplog.last, self.clock.now_us
+        return all(group.applied(now_us) == last for group, _ in self._groups)
+
     def pin(self, position: int) -> object:
         """Keep `position` readable, for a snapshot session; returns a token for `unpin`."""
         token = object()

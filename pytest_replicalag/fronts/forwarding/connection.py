@@ -24,7 +24,8 @@ __all__ = ["ForwardedConnection"]
 
 _log = logging.getLogger(__name__)
 
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 15
+"""Larger buffers are fetched from the operating system, and given back, for each message."""
 
 
 class ForwardedConnection(Peer):

@@ -37,6 +37,7 @@ from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
 
 __all__ = ["Reads"]
@@ -61,10 +62,29 @@ class Reads:
     def read(self, forwarded: Forwarded) -> bytes | None:
         """Answer a read outside of a transaction."""
         request = forwarded.request
-        upstream = forwarded.connection.upstream
+        with self._lock:
+            history = self._set.history(request.running, forwarded.connection.upstream)
+            is_everywhere = request.running.replica_set.is_everywhere
+        if is_everywhere and not request.command.get("readConcern"):
+            return self._read_of_any(forwarded)
+        return self._read_of_member(forwarded, history)
+
+    def _read_of_any(self, forwarded: Forwarded) -> bytes | None:
+        """Answer a read that all members answer alike."""
+        request = forwarded.request
         with self._lock:
             running = request.running
-            history = self._set.history(running, upstream)
+            running.replica_set.clock.round_trip()
+            member = self._preferences.serving(request, self._preferences.preference(request))
+            key = (request.session_number, None, request.namespace)
+            running.has_read(key, running.replica_set.oplog.last)
+        return forwarded.returned(self._pinned(forwarded, member, forwarded.exchange()))
+
+    def _read_of_member(self, forwarded: Forwarded, history: History) -> bytes | None:
+        """Answer a read of a member that may lag, or with a read concern."""
+        request = forwarded.request
+        with self._lock:
+            running = request.running
             running.replica_set.clock.round_trip()
             preference = self._preferences.preference(request)
             member = self._preferences.serving(request, preference)
@@ -76,9 +96,8 @@ class Reads:
         with self._lock:
             plan = running.finish_read(member, concern)
             newest = running.replica_set.oplog.last
-            seen = running.has_read(
-                (request.session_number, None, request.namespace), plan.position
-            )
+            key = (request.session_number, None, request.namespace)
+            seen = running.has_read(key, plan.position)
             time = history.timestamp(plan.position)
             told = self._told(request, plan, concern, history)
         is_old = plan.position < newest and not snapshots.is_of_now(request.name, request.command)
@@ -150,12 +169,12 @@ class Reads:
             reply = forwarded.exchange_body(snapshots.read_now(message.body))
         else:
             reply = forwarded.exchange()
-        if plan.member.replication is None or plan.member.replication.keeps_up:
-            return reply
-        return self._pinned(forwarded, reply)
+        return self._pinned(forwarded, plan.member, reply)
 
-    def _pinned(self, forwarded: Forwarded, reply: bytes) -> bytes:
-        """The same, on a member that lags: what its cursor yields later must not be newer."""
+    def _pinned(self, forwarded: Forwarded, member: Member, reply: bytes) -> bytes:
+        """The same reply; on a member that lags, what its cursor yields later must not be newer."""
+        if member.replication is None or member.replication.keeps_up:
+            return reply
         if forwarded.request.name not in ("find", "aggregate"):
             return reply
         cursor: Any = decoded(reply[BODY_AT:]).get("cursor")

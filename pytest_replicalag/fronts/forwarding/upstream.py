@@ -28,7 +28,8 @@ __all__ = ["Upstream"]
 CONNECT_S: Final = 3
 """How long a node on this machine may take to accept a connection."""
 
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 15
+"""Larger buffers are fetched from the operating system, and given back, for each message."""
 
 _ids = count(1)
 

@@ -57,6 +57,9 @@ _HEADER: Final = struct.Struct("<iiii")
 _INT32: Final = struct.Struct("<i")
 _UINT32: Final = struct.Struct("<I")
 _MSG_HEADER: Final = struct.Struct("<iiiiIb")
+_PLAIN: Final = bytes(5)
+"""No flags, and a section of kind 0."""
+
 BODY_AT: Final = _MSG_HEADER.size
 """Where the body of an `OP_MSG` begins that has it first, as all replies have."""
 _REPLY_HEADER: Final = struct.Struct("<iiiiiqii")
@@ -172,6 +175,10 @@ def parse(data: bytes) -> Message:
     """
     _, request_id, _, op_code = _HEADER.unpack_from(data)
     if op_code == OP_MSG:
+        if data.startswith(_PLAIN, _HEADER.size) and len(data) > BODY_AT + _SMALLEST_DOCUMENT:
+            body = data[BODY_AT:]
+            if _INT32.unpack_from(body)[0] == len(body):  # nearly always: a body, and no more
+                return Message(OP_MSG, request_id, body)
         return _parse_msg(data, request_id)
     if op_code == OP_QUERY:
         return _parse_query(data, request_id)
