@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import platform
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pymongo
 import pytest
+from mongod_program import mongod_program
 
 from pytest_replicalag.endpoints import Endpoints
-
-
-def mongod_program(folder: Path) -> Path:
-    """The server of the wheel, runnable; skips where there is none, and says why."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        pytest.skip("the mongod wheel is for Linux on x86-64")
-    spec = importlib.util.find_spec("fiftyone")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the mongod wheel is not installed; run: tox run -e replica-set")
-    packed = Path(next(iter(spec.submodule_search_locations))) / "db" / "bin" / "mongod"
-    program = folder / "mongod"
-    shutil.copyfile(packed, program)
-    program.chmod(0o755)  # the wheel leaves out the run bit
-    try:
-        subprocess.run([program, "--version"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"the mongod wheel does not run here: {error}")
-    return program
+from pytest_replicalag.engine_choice import MONGOD, EngineChoice, choose
+from pytest_replicalag.engines.mongod.process import MongodProcess
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +31,20 @@ def wire_client():
     with pymongo.MongoClient(endpoints.uri) as client:
         yield client
     endpoints.stop()
+
+
+@pytest.fixture(scope="session")
+def mongod_client(tmp_path_factory):
+    """PyMongo, connected to the endpoints of the simulated set in front of one real node."""
+    program = mongod_program(tmp_path_factory.mktemp("mongod"))
+    process = MongodProcess(program)
+    endpoints = Endpoints()
+    choose(EngineChoice(engine=MONGOD, mongod=process.uri))
+    try:
+        uri = endpoints.uri
+    finally:
+        choose(None)
+    with pymongo.MongoClient(uri) as client:
+        yield client
+    endpoints.stop()
+    process.stop()

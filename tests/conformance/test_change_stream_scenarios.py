@@ -22,10 +22,13 @@ def scenario(function: Scenario) -> Scenario:
 
 
 @pytest.mark.parametrize("run", SCENARIOS, ids=lambda run: run.__name__)
-def test_the_simulated_set_streams_what_the_real_one_streams(run, real_set, wire_client):
+def test_the_simulated_set_streams_what_the_real_one_streams(
+    run, real_set, wire_client, mongod_client
+):
     real = told_by(real_set, run)
     assert told_by(InProcess(), run) == real
     assert told_by(OnTheWire(wire_client), run) == real
+    assert told_by(OnTheWire(mongod_client), run) == real
 
 
 def told_by(deployment: Any, run: Scenario) -> list[Any]:

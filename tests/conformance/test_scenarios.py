@@ -30,15 +30,20 @@ def scenario(function: Scenario) -> Scenario:
 
 
 @pytest.mark.parametrize("run", SCENARIOS, ids=lambda run: run.__name__)
-def test_the_simulated_set_shows_what_the_real_one_shows(run, real_set, wire_client):
+def test_the_simulated_set_shows_what_the_real_one_shows(
+    run, real_set, wire_client, mongod_client
+):
     with real_set.scenario() as deployment:
         real = list(run(deployment))
     with InProcess().scenario() as deployment:
         in_process = list(run(deployment))
     with OnTheWire(wire_client).scenario() as deployment:
         on_the_wire = list(run(deployment))
+    with OnTheWire(mongod_client).scenario() as deployment:
+        on_mongod = list(run(deployment))
     assert in_process == real
     assert on_the_wire == real
+    assert on_mongod == real
 
 
 def seeded(d: Deployment) -> Any:

@@ -42,8 +42,8 @@ class History:
         """The newest optime that has a position."""
         return self._timestamps[-1] if self._timestamps else self._base
 
-    def log(self, write: Write, timestamp: Timestamp) -> int:
-        """Log a write that the node has answered with this `operationTime`.
+    def log(self, write: Write | None, timestamp: Timestamp) -> int:
+        """Log a write, or a no-op, that the node has answered with this `operationTime`.
 
         Replies can overtake each other: a write that is older than the newest one belongs to the
         entry after it.
@@ -62,18 +62,21 @@ class History:
             self._prune()
         return position
 
-    def _log_late(self, write: Write, timestamp: Timestamp) -> int:
+    def _log_late(self, write: Write | None, timestamp: Timestamp) -> int:
         index = bisect_left(self._timestamps, timestamp)
         if index == len(self._timestamps) or self._timestamps[index] == timestamp:
             return self._replica_set.oplog.last  # it has changed nothing
         position = self._positions[index]
         oplog = self._replica_set.oplog
         entry = oplog[position].write
-        oplog.amend(position, Commit([write] if entry is None else [entry, write]))
-        self._note(write, position)
+        if write is not None:
+            oplog.amend(position, write if entry is None else Commit([entry, write]))
+            self._note(write, position)
         return position
 
-    def _note(self, write: Write, position: int) -> None:
+    def _note(self, write: Write | None, position: int) -> None:
+        if write is None:
+            return
         for part in write.writes if isinstance(write, Commit) else (write,):
             database = part.namespace.partition(".")[0]
             self._databases[database] = max(position, self._databases.get(database, 0))

@@ -134,8 +134,9 @@ class Writes:
         """The position of a write that the node has answered."""
         time = operation_time(reply)
         with self._lock:
-            if write is None or time is None:
+            if time is None or request.name == "abortTransaction":
                 return request.running.replica_set.oplog.last
+            # The commit of a transaction that has only read is a no-op in the oplog, for its wait.
             return history.log(write, time)
 
     # -- write concerns --------------------------------------------------------------------------
