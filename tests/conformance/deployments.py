@@ -88,6 +88,10 @@ class Deployment:
         """Let all secondaries replicate, and wait until they have everything."""
         raise NotImplementedError
 
+    def catch_up(self, member: str) -> None:
+        """Let a held secondary apply all there is, and hold it again."""
+        raise NotImplementedError
+
     def settle(self) -> None:
         """Wait until the secondaries that are not held have everything."""
         raise NotImplementedError
@@ -106,6 +110,9 @@ class Simulated(Deployment):
     def release(self) -> None:
         self._simulation.replica_set.resume(SECONDARIES)
 
+    def catch_up(self, member: str) -> None:
+        self._simulation.replica_set.catch_up([member])
+
     def settle(self) -> None:
         pass
 
@@ -117,11 +124,15 @@ class Simulated(Deployment):
 
 
 class InProcess(Simulated):
-    """The simulated set through the in-process front."""
+    """The simulated set through the in-process front.
 
-    def __init__(self) -> None:
+    Args:
+        library: Holds the data: mongomock or mongomock-ng.
+    """
+
+    def __init__(self, library: Any = mongomock) -> None:
         super().__init__()
-        self.client = wrap(mongomock.MongoClient())
+        self.client = wrap(library.MongoClient())
         self.database = self.client.scenario
 
 
@@ -289,6 +300,14 @@ class RealSet(Deployment):
         self._held.clear()
         self.settle()
 
+    def catch_up(self, member: str) -> None:
+        newest = self._applied("primary")
+        self._fail_point(member, "off")
+        _until(lambda: self._applied(member) >= newest, f"{member} has all")
+        self._held.discard(member)
+        self.settle()
+        self.hold(member)
+
     def _fail_point(self, member: str, mode: str) -> None:
         command = {"configureFailPoint": "rsSyncApplyStop", "mode": mode}
         self._direct[member].admin.command(command)
@@ -313,6 +332,12 @@ class RealSet(Deployment):
     def _committed(self, member: str) -> Any:
         status = self._direct[member].admin.command("replSetGetStatus")
         return status["optimes"]["readConcernMajorityOpTime"]["ts"]
+
+    @contextlib.contextmanager
+    def program(self) -> Iterator[Deployment]:
+        """Let a program run inside; its collections' names are its own, its database is not."""
+        self.database = self.client.scenario
+        yield self
 
     @contextlib.contextmanager
     def scenario(self) -> Iterator[Deployment]:

@@ -211,9 +211,11 @@ def _is_met_by_one(concern: Mapping[str, Any]) -> bool:
 def _with_error(forwarded: Forwarded, reply: bytes, error: Mapping[str, Any]) -> bytes:
     """A reply that also tells that its write concern was not met."""
     document: dict[str, Any] = {}
+    is_commit = forwarded.request.name == "commitTransaction"
     for key, value in RawBSONDocument(reply[BODY_AT:]).items():
         if key == "ok":
             document["writeConcernError"] = error
-        if key != "writeConcernError":
-            document[key] = value
+        if key == "writeConcernError" or (key == "errorLabels" and is_commit):
+            continue  # a commit whose write concern failed is not to run again from its beginning
+        document[key] = value
     return op_msg(0, forwarded.message.request_id, encoded(document))

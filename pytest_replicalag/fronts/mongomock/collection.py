@@ -202,8 +202,11 @@ class RoutedCollection(Watchable):
         read = OtherRead(
             "estimated_document_count", (), lambda coll: coll.estimated_document_count(**kwargs)
         )
-        # The server counts from the collection's metadata, at no read concern.
-        return self._read(read, None, kwargs.get("maxTimeMS"), level=ReadConcern())
+        # The server counts from the collection's metadata, which is as new as the member, at each
+        # read concern; a linearizable one it waits for, or refuses, as for any other read.
+        own = self._options.read_concern
+        level = own if own is not None and own.level == "linearizable" else ReadConcern()
+        return self._read(read, None, kwargs.get("maxTimeMS"), level=level)
 
     def distinct(
         self, key: str, filter: Any = None, session: Any = None, *args: Any, **kwargs: Any

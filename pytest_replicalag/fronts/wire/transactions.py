@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.change_log import TransactionIdentity
 from pytest_replicalag.fronts.wire.cursors import Cursors
+from pytest_replicalag.fronts.wire.error_replies import error_reply
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import ServerSession, TransactionState
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
@@ -123,9 +124,15 @@ class Transactions:
         """Commit; sent once more, it waits for its write concern again."""
         session = self._ending(request)
         number = request.command["txnNumber"]
-        if session.state is not TransactionState.COMMITTED or session.txn_number != number:
-            session.check(number)
         concern = self._writes.concern(request)
+        if session.state is not TransactionState.COMMITTED or session.txn_number != number:
+            try:
+                session.check(number)
+            except OperationFailure as error:
+                # The server writes a no-op, and that has to be acknowledged.
+                replica_set = request.running.replica_set
+                noop = replica_set.oplog.append(replica_set.clock.now_us, None)
+                return self._writes.acknowledged(request, error_reply(error), noop, concern)
         position = session.commit(request.running)
         self._cursors.close_transaction(session)
         return self._writes.acknowledged(request, {}, position, concern)

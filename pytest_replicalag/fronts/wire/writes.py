@@ -169,8 +169,11 @@ class Writes:
         self._log(request)
         request.session.wrote(request.running.journal.write)
         run = commands.catalog if request.name in CATALOG_WRITES else commands.write
+        command = request.command
+        if command.get("ordered") is False:  # the first error ends the transaction
+            command = {**command, "ordered": True}
         try:
-            reply: dict[str, Any] = run(request.name, request.command, transaction.client)
+            reply: dict[str, Any] = run(request.name, command, transaction.client)
         finally:
             request.running.journal.write = None
         return self._in_order(request, reply, request.running.replica_set.oplog.last)
@@ -216,6 +219,8 @@ class Writes:
         ending = running.start_acknowledgement(operation, position, concern, limit_ms)
         if ending.error is not None:
             reply = {**reply, "writeConcernError": ending.error}
+            if request.name == "commitTransaction":  # it may have been: it is not to run again
+                reply.pop("errorLabels", None)
         if ending.due_us and (seconds := running.seconds_until(ending.due_us)):
             return self._later(seconds, reply)
         return reply

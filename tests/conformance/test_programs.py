@@ -1,0 +1,93 @@
+"""Generated programs, step for step, on a real replica set and on each engine.
+
+How many is said by the environment variable `CONFORMANCE_PROGRAMS`, from which seed by
+`CONFORMANCE_SEED`. A difference is told with the program up to it; with `CONFORMANCE_SHRINK=1`, it
+is shrunk before, which takes its time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mirakuru", reason="the real replica set runs in: tox run -e replica-set")
+
+mongomock_ng = pytest.importorskip("mongomock_ng", reason="its bulk writes count as a server's do")
+
+from deployments import InProcess, OnTheWire
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from limits import IN_PROCESS, LIMITS, MONGOD, is_limited
+from player import Player
+from steps import COLLECTIONS, programs
+
+PROGRAMS = int(os.environ.get("CONFORMANCE_PROGRAMS", "60"))
+PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("CONFORMANCE_SHRINK") else [])]
+SEED = int(os.environ.get("CONFORMANCE_SEED", "0"))
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
+
+_numbers = itertools.count()
+
+
+def test_generated_programs(real_set, wire_client, mongod_client, capsys):
+    engines: dict[str, Any] = {
+        IN_PROCESS: lambda: InProcess(mongomock_ng),
+        "memory, on the wire": lambda: OnTheWire(wire_client),
+        MONGOD: lambda: OnTheWire(mongod_client),
+    }
+    begun, played = time.monotonic(), [0, 0]
+
+    @seed(SEED)
+    @settings(
+        max_examples=PROGRAMS,
+        deadline=None,
+        database=None,
+        phases=PHASES,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    @given(programs)
+    def play(program):
+        names = {name: f"{name}{next(_numbers)}" for name in COLLECTIONS}
+        played[0] += 1
+        played[1] += len(program)
+        with real_set.program() as deployment:
+            real = observe(deployment, program, names)
+        for engine, deploy in engines.items():
+            with deploy().scenario() as deployment:
+                check(engine, observe(deployment, program, names), real, program)
+
+    play()
+    seconds = time.monotonic() - begun
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{played[0]} programs of {played[1]} steps in {seconds:.0f} s: no difference\n"
+        )
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.words[:40])
+def test_every_limit_is_in_the_reference(limit):
+    assert limit.words in " ".join(REFERENCE.read_text(encoding="utf-8").split())
+
+
+def observe(deployment: Any, program: list[Any], names: dict[str, str]) -> list[Any]:
+    """What a client observes of each step."""
+    player = Player(deployment, names)
+    try:
+        return [player.play(step) for step in program]
+    finally:
+        player.finish()
+
+
+def check(engine: str, seen: list[Any], real: list[Any], program: list[Any]) -> None:
+    """Fail at the first step that was observed differently, and show all up to it."""
+    for number, (own, other) in enumerate(zip(seen, real, strict=True)):
+        if own != other and not is_limited(engine, program[number]):
+            told = "\n".join(f"  {step}" for step in program[: number + 1])
+            pytest.fail(f"the program\n{told}\n{engine}: {own}\nreal set: {other}", pytrace=False)
