@@ -35,6 +35,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
 _numbers = itertools.count()
 
 
+@pytest.mark.filterwarnings("ignore:'maxTimeMS' is accepted by aggregate")
 def test_generated_programs(real_set, wire_client, mongod_client, capsys):
     engines: dict[str, Any] = {
         IN_PROCESS: lambda: InProcess(mongomock_ng),
