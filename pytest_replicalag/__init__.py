@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_replicalag.errors import (
         ClockError,
         EndlessWaitError,
+        NodeError,
         NotWrappableError,
         ReplicaLagError,
         SettingError,
@@ -31,6 +32,7 @@ __all__ = [
     "Member",
     "MissedWrite",
     "MongoClient",
+    "NodeError",
     "NotWrappableError",
     "ReplicaLag",
     "ReplicaLagError",

@@ -13,6 +13,7 @@ __all__ = [
     "EndlessWaitError",
     "HistoryGoneError",
     "NodeError",
+    "NodeLostError",
     "NotWrappableError",
     "ReplicaLagError",
     "SettingError",
@@ -112,6 +113,10 @@ class EndlessWaitError(ReplicaLagError):
 
 class NodeError(ReplicaLagError):
     """The MongoDB node that plays the set cannot be used, or has gone; the text says what to do."""
+
+
+class NodeLostError(NodeError):
+    """The node does not answer any more."""
 
 
 class HistoryGoneError(NodeError):

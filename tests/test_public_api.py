@@ -15,6 +15,7 @@ NAMES = {
     "Member": "pytest_replicalag.control",
     "MissedWrite": "pytest_replicalag.records",
     "MongoClient": "pytest_replicalag.clients",
+    "NodeError": "pytest_replicalag.errors",
     "NotWrappableError": "pytest_replicalag.errors",
     "ReplicaLag": "pytest_replicalag.control",
     "ReplicaLagError": "pytest_replicalag.errors",

@@ -27,6 +27,9 @@ BAD_SETTINGS = (
     {"choose": "fastest"},
     {"clock": "real"},
     {"on_stale": "warn"},
+    {"engine": "mongo"},
+    {"mongod": "/nowhere/mongod"},
+    {"mongod": "http://127.0.0.1"},
     {"seed": "x"},
 )
 

@@ -13,7 +13,7 @@ from pytest_replicalag.engine_choice import EngineChoice
 from pytest_replicalag.engines.mongod.node import Node, check_address, credentials, look_at, reach
 from pytest_replicalag.engines.mongod.process import MongodProcess
 from pytest_replicalag.engines.mongod.program import find_program
-from pytest_replicalag.errors import NodeError
+from pytest_replicalag.errors import NodeError, NodeLostError
 from pytest_replicalag.fronts.forwarding.front import ForwardingFront
 from pytest_replicalag.fronts.forwarding.listener import Listener
 from pytest_replicalag.fronts.forwarding.upstream import Upstream
@@ -104,26 +104,19 @@ class MongodEndpoints:
         """The ports of the members in front of a node; starts what that needs."""
         started = self._started.get((node.host, node.port))
         if started is None:
-            front = ForwardingFront(governor, node, self._callers)
-            started = _Started(
-                front, Listener(front.answer, front.ended, partial(self._connect, node))
-            )
+            explain = partial(self._explain, node)
+            front = ForwardingFront(governor, node, self._callers, explain)
+            connect = partial(Upstream, node.host, node.port)
+            started = _Started(front, Listener(front.answer, front.ended, connect))
             self._started[node.host, node.port] = started
         return self._listen(started)
 
-    def _connect(self, node: Node) -> Upstream:
-        """A connection to a node; of the run's own one, it is known how it has ended.
-
-        Raises:
-            NodeError: It has gone.
-        """
-        try:
-            return Upstream(node.host, node.port)
-        except NodeError as error:
-            process = self._process
-            if process is None or process.port != node.port or process.ending is None:
-                raise
-            raise NodeError(f"{error}; {process.ending}") from None
+    def _explain(self, node: Node, error: NodeLostError) -> NodeLostError:
+        """Say how the node has ended, if it is the run's own one."""
+        process = self._process
+        if process is None or process.port != node.port or (ending := process.ending) is None:
+            return error
+        return NodeLostError(f"{error}; {ending}")
 
     def make_room(self) -> None:
         """Listen for every member of the set there is now."""

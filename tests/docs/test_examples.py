@@ -1,9 +1,11 @@
 """Every example in the docs and the README does what it is shown to do."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from mongod_program import mongod_program
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -14,10 +16,13 @@ PAGES = [path.relative_to(ROOT).as_posix() for path in pages()]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_examples_of_page(page, tmp_path):
+def test_examples_of_page(page, tmp_path, tmp_path_factory, monkeypatch):
     text = (ROOT / page).read_text(encoding="utf-8")
     for module in _notes_of_needs(text):
         pytest.importorskip(module)
+    if "mirakuru" in _notes_of_needs(text):  # it starts a mongod, which is to be found on PATH
+        found = mongod_program(tmp_path_factory.mktemp("mongod"))
+        monkeypatch.setenv("PATH", f"{found.parent}{os.pathsep}{os.environ['PATH']}")
     for block, actual in Reader(tmp_path).follow(text):
         shown = f"{page}:{block.line}\n{block.text}"
         assert shown == f"{page}:{block.line}\n{actual}", "run docs/update_outputs.py"

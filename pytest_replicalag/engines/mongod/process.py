@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ _STARTED_S: Final = 30
 """How long a busy machine may take to start it; usually, it is half a second."""
 
 _OFTEN_S: Final = 0.02
+_ENDING_S: Final = 0.5
 
 _OPTIONS: Final = (
     *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64", "--nounixsocket"),
@@ -114,8 +116,11 @@ class MongodProcess:
     def ending(self) -> str | None:
         """How it has ended; None while it runs."""
         running = self._process.process
-        code = None if running is None else running.poll()
-        if code is None:
+        if running is None:
+            return None
+        try:  # its connections break a moment before it has ended
+            code = running.wait(_ENDING_S)
+        except subprocess.TimeoutExpired:
             return None
         return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
 

@@ -18,7 +18,7 @@ from pytest_replicalag.engines.mongod.replies import decoded, encoded
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
 
-__all__ = ["TOO_OLD", "UNAVAILABLE", "failure_of", "is_capped", "without_absent"]
+__all__ = ["TOO_OLD", "UNAVAILABLE", "failure_of", "is_absent", "is_capped", "without_absent"]
 
 UNAVAILABLE: Final = 246
 """`SnapshotUnavailable`."""
@@ -53,7 +53,7 @@ def without_absent(forwarded: Forwarded, time: Timestamp) -> bytes:
     """The reply to a read of collections some of which were not there at that optime."""
     request, body = forwarded.request, forwarded.message.body
     names = {request.collection, *_joined(request.command.get("pipeline"))}
-    absent = {name for name in names if _is_absent(forwarded, name, time)}
+    absent = {name for name in names if is_absent(forwarded, name, time)}
     fields: dict[str, Any] = {}
     if request.collection in absent:
         fields[request.name] = _NOBODY
@@ -67,7 +67,7 @@ def without_absent(forwarded: Forwarded, time: Timestamp) -> bytes:
     return op_msg(0, forwarded.message.request_id, encoded(document))
 
 
-def _is_absent(forwarded: Forwarded, collection: str, time: Timestamp) -> bool:
+def is_absent(forwarded: Forwarded, collection: str, time: Timestamp) -> bool:
     """Whether a collection, or what a view looks at, was not there at an optime."""
     probe = {
         "find": collection,

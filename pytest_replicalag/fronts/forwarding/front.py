@@ -14,7 +14,7 @@ from bson.errors import BSONError
 
 from pytest_replicalag.engines.mongod.node import Node
 from pytest_replicalag.engines.mongod.replies import decoded, encoded, with_operation_time
-from pytest_replicalag.errors import NodeError
+from pytest_replicalag.errors import NodeLostError
 from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.change_streams import ChangeStreams
 from pytest_replicalag.fronts.forwarding.connection import ForwardedConnection
@@ -78,13 +78,21 @@ class ForwardingFront:
         governor: Knows the running simulation.
         node: The node behind the endpoints.
         callers: Knows the lines of code behind commands of this process.
+        explain: Says more of a node that has gone, if more is known.
 
     Attributes:
         endpoint_set: The set as its endpoints show it.
     """
 
-    def __init__(self, governor: Governor, node: Node, callers: Callers) -> None:
+    def __init__(
+        self,
+        governor: Governor,
+        node: Node,
+        callers: Callers,
+        explain: Callable[[NodeLostError], NodeLostError],
+    ) -> None:
         self._governor = governor
+        self._explain = explain
         self._node = node
         self._reply_ids = count(1)
         self.endpoint_set = ForwardedSet(governor)
@@ -131,8 +139,9 @@ class ForwardingFront:
         except ProtocolError:
             raise
         except Exception as error:  # whatever it is, the client gets a reply
-            if isinstance(error, NodeError):
+            if isinstance(error, NodeLostError):
                 connection.lose_upstream()
+                error = self._explain(error)
             return self._reply(connection, message, error_reply(error))
 
     def _request(

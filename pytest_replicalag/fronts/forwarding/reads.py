@@ -24,6 +24,7 @@ from pytest_replicalag.fronts.forwarding.absent import (
     TOO_OLD,
     UNAVAILABLE,
     failure_of,
+    is_absent,
     is_capped,
     without_absent,
 )
@@ -102,7 +103,7 @@ class Reads:
             told = self._told(request, plan, concern, history)
         is_old = plan.position < newest and not snapshots.is_of_now(request.name, request.command)
         if concern.level == "snapshot":
-            reply = self._in_snapshot(forwarded, time)
+            reply = self._in_snapshot(forwarded, history, plan)
         elif is_old:
             reply = self._at(forwarded, time)
         else:
@@ -191,11 +192,24 @@ class Reads:
         pinned = forwarded.exchange_body(snapshots.read_at(forwarded.message.body, time))
         return pinned if failure_of(pinned) is None else forwarded.exchange()
 
-    def _in_snapshot(self, forwarded: Forwarded, time: Timestamp) -> bytes:
-        """A read of a snapshot session; the node refuses what a member would refuse."""
-        sent = forwarded.request.command["readConcern"]
-        at = sent.get("atClusterTime", time)
-        return forwarded.exchange_body(snapshots.read_at(forwarded.message.body, at))
+    def _in_snapshot(self, forwarded: Forwarded, history: History, plan: ReadPlan) -> bytes:
+        """A read of a snapshot session.
+
+        A member refuses a collection that came after the snapshot if it knows it by now; one that
+        it does not have yet is empty for it.
+        """
+        with self._lock:
+            replica_set = forwarded.request.running.replica_set
+            applied = history.timestamp(replica_set.applied(plan.member))
+            at = history.timestamp(plan.position)
+        at = forwarded.request.command["readConcern"].get("atClusterTime", at)
+        reply = forwarded.exchange_body(snapshots.read_at(forwarded.message.body, at))
+        failure = failure_of(reply)
+        if failure is None or failure["code"] != UNAVAILABLE or is_capped(failure):
+            return reply
+        if is_absent(forwarded, forwarded.request.collection, applied):
+            return without_absent(forwarded, at)
+        return reply
 
     def _at(self, forwarded: Forwarded, time: Timestamp) -> bytes:
         """The data that a lagging member has."""
@@ -204,15 +218,14 @@ class Reads:
         body = snapshots.read_at(forwarded.message.body, time)
         reply = forwarded.exchange_body(body)
         failure = failure_of(reply)
+        if failure is not None and failure["code"] == UNAVAILABLE and not is_capped(failure):
+            reply = without_absent(forwarded, time)
+            failure = failure_of(reply)
         if failure is None:
             return _without_time(forwarded, reply)
-        if failure["code"] == UNAVAILABLE:
-            if is_capped(failure):
-                return forwarded.exchange()
-            return _without_time(forwarded, without_absent(forwarded, time))
         if failure["code"] == TOO_OLD:
             raise HistoryGoneError(forwarded.connection.upstream.name)
-        return reply
+        return forwarded.exchange() if is_capped(failure) else reply
 
 
 def _without_time(forwarded: Forwarded, reply: bytes) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.mongod.replies import decoded, encoded
-from pytest_replicalag.errors import NodeError
+from pytest_replicalag.errors import NodeError, NodeLostError
 from pytest_replicalag.fronts.wire.protocol import (
     BODY_AT,
     MessageBuffer,
@@ -45,7 +45,7 @@ class Upstream:
         name: Host and port.
 
     Raises:
-        NodeError: It cannot be reached.
+        NodeLostError: It cannot be reached.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -54,7 +54,7 @@ class Upstream:
         try:
             self._socket = socket.create_connection((host, port), CONNECT_S)
         except OSError as error:
-            raise NodeError(f"the mongod at {self.name} is not up: {error}") from None
+            raise NodeLostError(f"the mongod at {self.name} is not up: {error}") from None
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -62,7 +62,7 @@ class Upstream:
         """Send a message.
 
         Raises:
-            NodeError: The node has gone.
+            NodeLostError: The node has gone.
         """
         try:
             self._socket.sendall(data)
@@ -73,7 +73,7 @@ class Upstream:
         """Send a message and wait for the reply.
 
         Raises:
-            NodeError: The node has gone.
+            NodeLostError: The node has gone.
         """
         self.send(data)
         while True:
@@ -97,7 +97,7 @@ class Upstream:
 
         Raises:
             OperationFailure: The node refuses it.
-            NodeError: The node has gone.
+            NodeLostError: The node has gone.
         """
         reply = decoded(self.run(encoded(dict(command))))
         if not reply.get("ok"):
@@ -109,9 +109,9 @@ class Upstream:
         """The body of the reply to a command, as bytes."""
         return self.exchange(op_msg(next(_ids) & 0x7FFFFFFF, 0, body))[BODY_AT:]
 
-    def _gone(self, error: OSError | None) -> NodeError:
+    def _gone(self, error: OSError | None) -> NodeLostError:
         why = f": {error}" if error is not None else ": it has closed the connection"
-        return NodeError(f"the mongod at {self.name} has gone{why}")
+        return NodeLostError(f"the mongod at {self.name} has gone{why}")
 
     def close(self) -> None:
         """End it; what waits for a reply on another thread fails."""
