@@ -29,10 +29,11 @@ from pytest_replicalag.options import Given
 from pytest_replicalag.settings import resolve
 from pytest_replicalag.simulation import Simulation, governor
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "conformance"))
 
-from conftest import mongod_program
 from deployments import RealSet
+from mongod_program import mongod_program
 
 SERVE = "--serve"
 NUMBERS = itertools.count(10_000)
