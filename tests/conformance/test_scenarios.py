@@ -529,6 +529,18 @@ def commits_and_their_write_concern(d):
 
 
 @scenario
+def the_commit_of_an_aborted_transaction_waits_for_its_write_concern(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    for concern in ({"w": 3, "wtimeout": 50}, {"w": 5}, {"w": "nosuchmode"}, {"w": 1}):
+        with d.client.start_session() as session:
+            session.start_transaction(write_concern=WriteConcern(**concern))
+            yield told(lambda: c.insert_one({"_id": 1}, session=session))
+            yield told(session.commit_transaction)
+            yield told(session.commit_transaction)
+
+
+@scenario
 def a_transaction_runs_again_until_it_works(d):
     c = seeded(d)
     runs = []

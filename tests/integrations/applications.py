@@ -51,10 +51,16 @@ class Reported:
 
 
 class Application:
-    """A project of one module and its tests."""
+    """A project of one module and its tests.
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    Args:
+        pytester: Runs them.
+        options: Which engine they run on.
+    """
+
+    def __init__(self, pytester: pytest.Pytester, *options: str) -> None:
         self._pytester = pytester
+        self._options = options
 
     @property
     def path(self) -> Path:
@@ -75,7 +81,7 @@ class Application:
     def run(self, *args: str) -> pytest.RunResult:
         """Run the tests with this plugin alone, in a process of their own."""
         names = ("-p", "pytest_replicalag.plugin", "-p", "no:cacheprovider")
-        return self._pytester.runpytest_subprocess(*names, *args)
+        return self._pytester.runpytest_subprocess(*names, *self._options, *args)
 
     def reports(self, app: str) -> list[Reported]:
         """Run an application's tests; returns the stale reads that the one with lag failed by."""

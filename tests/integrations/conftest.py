@@ -7,18 +7,37 @@ stale reads.
 from __future__ import annotations
 
 import re
+import tempfile
+from pathlib import Path
 
 import pymongo
 import pytest
 from applications import COLUMNS, Application
+from mongod_program import mongod_program
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", default="memory", help="what the simulated set runs on")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let this run, and the applications' own runs, have the engine."""
+    if config.getoption("--engine") == "mongod":
+        folder = tempfile.TemporaryDirectory(prefix="integrations-")
+        config.add_cleanup(folder.cleanup)
+        config.option.replica_lag_mongod = str(mongod_program(Path(folder.name)))
 
 
 @pytest.fixture
-def application(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Application:
+def application(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> Application:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    return Application(pytester)
+    mongod = pytestconfig.option.replica_lag_mongod
+    return Application(pytester, *([f"--replica-lag-mongod={mongod}"] if mongod else []))
 
 
 @pytest.fixture

@@ -167,25 +167,41 @@ class InTransaction:
         own, running = session.transaction, self._governor.running
         concern = _write_concern(own, running)
         check_write_concern(concern)
+        error = None
         with self._governor.lock:
             self._engine.attach(None if running is None else running.journal)
-            if running is not None:
-                running.replica_set.clock.round_trip()
-                running.journal.write = Commit(own.writes) if own.writes else None
             try:
-                if own.position is None:
-                    own.position = own.known().commit()
-            finally:
-                if running is not None:
-                    running.journal.write = None
+                position = self._position(own, running)
+            except OperationFailure as aborted:
+                if running is None:
+                    raise
+                # The server writes a no-op, and that has to be acknowledged.
+                error = aborted
+                position = running.replica_set.oplog.append(running.replica_set.clock.now_us, None)
             if running is None:
                 return
-            position = running.replica_set.oplog.last if own.attempts > 1 else own.position
             session.has_written(running, position)
         limit_ms = own.options.max_commit_time_ms
         trouble = running.acknowledge("commit_transaction", position, concern, limit_ms)
         if trouble is not None:
-            raise server_errors.write_concern_exception(trouble)
+            raise server_errors.write_concern_exception(trouble) from error
+        if error is not None:
+            raise error
+
+    def _position(self, own: SessionTransaction, running: Running | None) -> int:
+        """Commit, unless that is done; returns the position that has to be acknowledged."""
+        if running is not None:
+            running.replica_set.clock.round_trip()
+            running.journal.write = Commit(own.writes) if own.writes else None
+        try:
+            if own.position is None:
+                own.position = own.known().commit()
+        finally:
+            if running is not None:
+                running.journal.write = None
+        if running is not None and own.attempts > 1:
+            return running.replica_set.oplog.last
+        return own.position
 
     def abort(self, session: ClientSession) -> None:
         """Abort; what is aborted already stays so."""
