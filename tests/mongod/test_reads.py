@@ -262,3 +262,22 @@ def test_a_write_by_another_way_is_seen_with_the_next(client, orders, direct, la
         assert secondary(client).find_one({"_id": "later"}) is None
         replica_lag.catch_up()
         assert secondary(client).find_one({"_id": "later"}) is not None
+
+
+def test_a_read_that_is_refused_is_not_stale(client, lagging):
+    with lagging("inf") as replica_lag, client.start_session(snapshot=True) as session:
+        client.shop.other.insert_one({"_id": 1})
+        replica_lag.catch_up()
+        view = secondary(client)
+        client.shop.other.find_one(session=session)
+        client.shop.orders.insert_one({"_id": 1, "n": 1})
+        replica_lag.catch_up()
+        for read in (
+            lambda: view.distinct("n", session=session),
+            lambda: view.find_one(session=session),
+            lambda: view.count_documents({}, session=session),
+        ):
+            with pytest.raises(OperationFailure) as caught:
+                read()
+            assert caught.value.code == 246
+        assert replica_lag.stale_reads == []

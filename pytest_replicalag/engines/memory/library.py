@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, cmp_to_key
 from types import ModuleType
 from typing import Any, Final
 
@@ -116,6 +116,21 @@ class Library:
         """
         comparable = self._module("filtering").BsonComparable
         return bool(comparable(one) < comparable(other))
+
+    def in_order(self, values: Iterable[Any]) -> list[Any]:
+        """Values in BSON's order, or in the same one each time where the library does not know it.
+
+        `distinct` of a server is in that order; the libraries' is a set's, and another one in the
+        next process.
+        """
+
+        def compare(one: Any, other: Any) -> int:
+            return self.precedes(other, one) - self.precedes(one, other)
+
+        try:
+            return sorted(values, key=cmp_to_key(compare))
+        except NotImplementedError:
+            return sorted(values, key=repr)
 
     def refuse_session(self, session: object) -> None:
         """Raise what the library raises for a session, unless it was told to ignore sessions.

@@ -53,6 +53,9 @@ _ENDINGS: Final = frozenset({"commitTransaction", "abortTransaction"})
 _BACKGROUND: Final = frozenset({*_HELLOS, "ping", "getMore"})
 """What clients send without being told to, or while they wait for events."""
 
+_TELLING: Final = ("collStats", "dbStats", "listCollections", "listDatabases", "listIndexes")
+"""Commands of an application that tell of its data, and take the time of a round trip."""
+
 _TIMES: Final = frozenset({"$clusterTime", "operationTime"})
 
 _NOT_PRIMARY: Final = 10107
@@ -108,6 +111,7 @@ class ForwardingFront:
         self._table: Mapping[str, Callable[[Forwarded], bytes | None]] = {
             **dict.fromkeys((*WRITES, *_ENDINGS), self._writes.write),
             **dict.fromkeys(_HELLOS, self._hello),
+            **dict.fromkeys(_TELLING, self._tell),
             "aggregate": self._aggregate,
             "count": self._read,
             "distinct": self._read,
@@ -131,6 +135,7 @@ class ForwardingFront:
             ProtocolError: It is none.
         """
         message = parse(data)
+        request: Forwarded | None = None
         try:
             request = self._request(connection, data, message)
             if request is None:
@@ -142,6 +147,8 @@ class ForwardingFront:
             if isinstance(error, NodeLostError):
                 connection.lose_upstream()
                 error = self._explain(error)
+            if request is not None:
+                return self._own(request, error_reply(error))
             return self._reply(connection, message, error_reply(error))
 
     def _request(
@@ -283,6 +290,12 @@ class ForwardingFront:
         return op_msg(number, message.request_id, body)
 
     # -- what the node answers -----------------------------------------------------------------
+
+    def _tell(self, forwarded: Forwarded) -> bytes | None:
+        """The node's answer, a round trip later."""
+        with self._governor.lock:
+            forwarded.request.running.replica_set.clock.round_trip()
+        return self._pass(forwarded)
 
     def _pass(self, forwarded: Forwarded) -> bytes | None:
         """The node's answer, at the time of the member that was asked."""

@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure
 from pytest_replicalag.engines.mongod import snapshots
 from pytest_replicalag.engines.mongod.history import History
 from pytest_replicalag.engines.mongod.replies import decoded, encoded
+from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.batches import all_documents
 from pytest_replicalag.fronts.forwarding.describing import describe_read
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
@@ -89,6 +90,8 @@ class Staleness:
             is_concerned = running.checks and history.has_changed(request.database, plan.position)
         operation, arguments = describe_read(request)
         if not is_concerned or any(word in str(arguments) for word in _RANDOM):
+            return
+        if failure_of(reply) is not None:
             return
         try:
             then, now = self._both(forwarded, history, plan, reply)

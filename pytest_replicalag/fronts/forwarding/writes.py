@@ -61,6 +61,9 @@ WRITES: Final = frozenset(
 _NOT_WAITING: Final = frozenset({"findAndModify", "findandmodify", "createIndexes", "aggregate"})
 """If these fail, they do not wait for their write concern."""
 
+_INVALID: Final = 72
+"""The server refuses such a command before it runs, and so does not wait either."""
+
 _ENDINGS: Final = frozenset({"commitTransaction", "abortTransaction"})
 
 
@@ -179,7 +182,8 @@ class Writes:
             return op_msg(0, message.request_id, encoded({**told, "ok": 1.0}))
         if not concern and running.replica_set.majority_keeps_up:
             return reply
-        if request.name in _NOT_WAITING and failure_of(reply) is not None:
+        failure = failure_of(reply)
+        if failure is not None and (request.name in _NOT_WAITING or failure["code"] == _INVALID):
             return reply
         if request.name == "abortTransaction":
             return reply

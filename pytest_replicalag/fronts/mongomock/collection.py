@@ -212,10 +212,11 @@ class RoutedCollection(Watchable):
         self, key: str, filter: Any = None, session: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         """The distinct values of a field; see pymongo's `Collection.distinct`."""
+        library = self._front.engine.library
         read = OtherRead(
             "distinct",
             (key,) if filter is None else (key, filter),
-            lambda coll: coll.distinct(key, filter, None, *args, **kwargs),
+            lambda coll: library.in_order(coll.distinct(key, filter, None, *args, **kwargs)),
             filter=filter,
             ignores_order=True,
         )

@@ -94,7 +94,8 @@ class RoutedCursor:
             # A command of its own, as in pymongo; what is compared is the set of values.
             return self.collection.distinct(key, self._spec, session=session)
         self.session = None if session is None else self.collection._session(session)
-        return super().distinct(key)  # type: ignore[misc]
+        found = super().distinct(key)  # type: ignore[misc]
+        return self.collection._front.engine.library.in_order(found)
 
     def max_time_ms(self, max_time_ms: int | None) -> Any:
         """Limit the time that the read may wait for its member, in simulated milliseconds."""

@@ -48,9 +48,7 @@ def test_the_data_that_the_client_holds_are_adopted_not_copied():
 
 @pytest.mark.parametrize("value", [None, 1, "mongodb://localhost", mongomock.MongoClient])
 def test_what_is_no_client_is_refused_with_what_can_be_wrapped(value):
-    with pytest.raises(
-        NotWrappableError, match=r"takes a mongomock\.MongoClient or a mongomock_ng"
-    ):
+    with pytest.raises(NotWrappableError, match="takes a client of mongomock, mongomock_ng, Py"):
         wrap(value)
 
 
@@ -194,7 +192,7 @@ def test_the_drop_ins_write_concern_is_waited_for():
 
 
 def test_a_bad_option_of_the_uri_is_warned_of_and_ignored_as_by_pymongo():
-    with pytest.warns(UserWarning, match="sideways is not a valid read preference"):
+    with pytest.warns(UserWarning, match="(?i)not a valid read preference"):
         client = MongoClient("mongodb://localhost/?readPreference=sideways")
     assert client.read_preference.mode == 0
 

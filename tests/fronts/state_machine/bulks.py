@@ -139,10 +139,10 @@ class Bulks(Writing):
         for group in commands_of(requests, ordered):
             self.expire()
             self.naive.now_us += ROUND_TRIP_US
-            indexes, done = self.send(namespace, group, ordered)
+            ended_us, has_expired, optime = clock.ended.pop(0)
+            indexes, done = self.send(namespace, group, ordered, optime)
             failed += indexes
             inserted += done
-            ended_us, has_expired = clock.ended.pop(0)
             ending = self.acknowledge(concern, has_expired, ended_us)
             if ending not in ("over", "never"):
                 codes.append(ending)
@@ -162,7 +162,7 @@ class Bulks(Writing):
         else:
             assert error is None, error
 
-    def send(self, namespace: Any, group: Any, ordered: bool) -> tuple[list[int], int]:
+    def send(self, namespace: Any, group: Any, ordered: bool, optime: int) -> tuple[list[int], int]:
         """Run the requests of a command in the reference.
 
         Returns:
@@ -177,9 +177,12 @@ class Bulks(Writing):
                 inserted += method == "insert_one"
             except Exception:
                 failed.append(index)
-            self.log({namespace})
+            if not self.deployment.is_real:
+                self.log({namespace})
             if failed and ordered:
                 break
+        if self.deployment.is_real:
+            self.log({namespace}, until=optime)
         return failed, inserted
 
 

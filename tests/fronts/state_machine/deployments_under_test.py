@@ -35,13 +35,39 @@ class InProcess:
             operation, each a round trip with an acknowledgement of its own; a collection that
             comes with its first document is an entry of its own; every answer tells its session a
             time, errors too; and errors are in a server's words.
+        is_real: Whether data are on a real node, and the reference is one, too.
     """
 
     is_wire = False
+    is_real = False
 
     def __init__(self, library: str) -> None:
         self.name = self.library = library
         self.module = importlib.import_module(library)
+
+    def bare(self) -> Any:
+        """The client of the reference; it has no data yet."""
+        return self.module.MongoClient()
+
+    def scratch(self, position: int) -> Any:
+        """A client like it, to hold the data of an optime."""
+        return self.module.MongoClient()
+
+    def forget(self, client: Any) -> None:
+        """Such a client is not needed any more."""
+
+    def position_of(self, time: Any) -> int:
+        """The position in the oplog that a session's time stands for."""
+        position: int = time.inc
+        return position
+
+    def told_of(self, position: int) -> int:
+        """What a session waits for whose time is that of a position."""
+        return position
+
+    def is_time_of(self, time: Any, position: int) -> bool:
+        """Whether a session's time stands for a position in the oplog."""
+        return self.position_of(time) == position
 
     def empty(self) -> Any:
         """A client that writes old data, at rest; there are none yet."""
@@ -79,15 +105,16 @@ class InProcess:
 
 
 class Clock(CommandListener):
-    """Notes after each command the simulation's time, and how the reply tells of the wait."""
+    """Notes after each command the simulation's time, how the reply tells of the wait, the optime."""
 
     def __init__(self) -> None:
         self.control: Any = None
-        self.ended: list[tuple[int, bool]] = []
+        self.ended: list[tuple[int, bool, int]] = []
 
     def _note(self, code: Any) -> None:
         if self.control is not None:
-            self.ended.append((self.control.now().us, code == 64))
+            optime = self.control.primary.optime.ts.inc
+            self.ended.append((self.control.now().us, code == 64, optime))
 
     def started(self, event: Any) -> None:
         pass
@@ -123,7 +150,7 @@ class OnTheWire(InProcess):
 
     def empty(self) -> Any:
         if self._resting is None:
-            self._resting = pymongo.MongoClient(self._endpoints.uri)
+            self._resting = pymongo.MongoClient(self.uri())
         for database in DATABASES:
             self._resting.drop_database(database)
         return self._resting
@@ -131,9 +158,13 @@ class OnTheWire(InProcess):
     def open(self) -> Any:
         self.clock = Clock()
         self.client = pymongo.MongoClient(
-            self._endpoints.uri, retryReads=False, event_listeners=[self.clock]
+            self.uri(), retryReads=False, event_listeners=[self.clock]
         )
         return self.client
+
+    def uri(self) -> str:
+        """Where the members listen."""
+        return self._endpoints.uri
 
     def close(self) -> None:
         if self.client is not None:

@@ -73,7 +73,7 @@ class Machine(RuleBasedStateMachine):
             lags = [lags[0], "0"]
         settings = resolve([{k: Given(source=k, value=v) for k, v in given.items()}])
         self.choose = choose
-        self.bare = self.module.MongoClient()
+        self.bare = self.deployment.bare()
         for client in (self.bare, self.deployment.empty()):
             for document in finished(old, self.utcnow):
                 if client.d1.a.find_one(document["_id"]) is None:  # 1, 1.0 and True are the same
@@ -112,7 +112,7 @@ class Machine(RuleBasedStateMachine):
     def expired(self) -> dict[tuple[str, str], list[Any]]:
         """The documents that are due to be removed, by collection."""
         found = {}
-        for database, name in NAMESPACES:
+        for database, name in () if self.deployment.is_real else NAMESPACES:
             state = self.naive.states[-1]
             assert state is not None
             for seconds in [10, 20]:
@@ -136,26 +136,30 @@ class Machine(RuleBasedStateMachine):
 
         To a library those are there that have documents, indexes, or were made by command.
         """
-        for database, name in touched:
+        for database, name in () if self.deployment.is_real else touched:
             if name in self.bare[database].list_collection_names():
                 self.bare[database]._store[name].create()
 
-    def log(self, touched: set[tuple[str, str]], *, apart: bool = True) -> None:
+    def log(
+        self, touched: set[tuple[str, str]], *, apart: bool = True, until: int | None = None
+    ) -> None:
         """Log what the bare client's data became, one change at a time.
 
         Args:
             touched: The collections that can have changed.
             apart: Whether changes are one document each.
+            until: The position that has them; None for the newest one.
         """
         naive = self.naive
         before = naive.states[-1]
         assert before is not None
         if self.deployment.is_wire:
             self.create(touched)
-        if not apart:
+        if not apart or self.deployment.is_real:
             found = {namespace: contents(self.bare, *namespace) for namespace in touched}
             after = {**before, **found}
-            position = self.simulation.replica_set.oplog.last
+            newest = self.simulation.replica_set.oplog.last
+            position = newest if until is None else until
             if repr(after) != repr(before):
                 assert position > naive.newest, "a change was not logged"
             while naive.newest < position - 1:
@@ -259,5 +263,8 @@ class Machine(RuleBasedStateMachine):
         """Take over what an error told a session on the wire, from whichever member it came."""
         if session is not None and self.deployment.is_wire:
             time = self.sessions[session].operation_time
-            assert self.times[session] <= time.inc <= self.naive.newest
-            self.times[session] = time.inc
+            if self.deployment.is_time_of(time, self.times[session]):
+                return
+            position = self.deployment.position_of(time)
+            assert self.times[session] <= position <= self.naive.newest
+            self.times[session] = position

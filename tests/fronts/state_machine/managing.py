@@ -7,19 +7,25 @@ from typing import Any
 
 import hypothesis.strategies as st
 from drawn import FILTERS, TARGETS, WRITE_CONCERNS
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 from naive import COLLECTIONS, DATABASES, NAMESPACES, ROUND_TRIP_US
 from writing import Writing
+
+
+keeps_past = precondition(lambda machine: not machine.deployment.is_real)
+"""For operations on whole collections, whose past a real node forgets."""
 
 
 class Managing(Writing):
     """Drops, renames, makes indexes."""
 
+    @keeps_past
     @rule(namespace=TARGETS, concern=WRITE_CONCERNS.filter(lambda c: c.get("w") != 0))
     def drop(self, namespace: Any, concern: Any) -> None:
         self.write(namespace, lambda c, **o: c.drop(**o), concern, apart=False)
         self.assert_entries(1)
 
+    @keeps_past
     @rule(
         namespace=TARGETS,
         name=st.sampled_from(COLLECTIONS),
@@ -43,6 +49,7 @@ class Managing(Writing):
         states = self.naive.states
         assert all(state is not None for state in states[-most:])
 
+    @keeps_past
     @rule(database=st.sampled_from(DATABASES))
     def drop_database(self, database: str) -> None:
         self.expire()
@@ -102,6 +109,7 @@ class Managing(Writing):
         """PyMongo passes over that there is no collection to drop an index of."""
         return "None", None
 
+    @keeps_past
     @rule(namespace=TARGETS, out=st.sampled_from(COLLECTIONS), filter=FILTERS)
     def aggregate_out(self, namespace: Any, out: str, filter: Any) -> None:
         state = self.naive.states[-1]
@@ -129,6 +137,7 @@ class Managing(Writing):
             apart=False,
         )
 
+    @keeps_past
     @rule(seconds=st.sampled_from([5, 15, 40]))
     def let_documents_age(self, seconds: int) -> None:
         self.utcnow += datetime.timedelta(seconds=seconds)

@@ -11,10 +11,12 @@ from comparing import COUNTS
 from drawn import FILTERS, IDS, LEVELS, MODES, PROJECTIONS, SESSIONS, SORTS, TARGETS
 from hypothesis.stateful import rule
 from lagging_set import Machine
-from naive import COLLECTIONS, ROUND_TRIP_US, wait
+from naive import COLLECTIONS, NAMESPACES, ROUND_TRIP_US, wait
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import make_read_preference
+
+_KEPT = 20
 
 
 class Reading(Machine):
@@ -29,11 +31,13 @@ class Reading(Machine):
             state = self.naive.states[position]
             if state is None:
                 return None
-            client = self.module.MongoClient()
+            client = self.deployment.scratch(position)
             for (database, name), held in state.items():
                 if held.documents:
                     client[database][name].insert_many(copy.deepcopy(held.documents))
-            self.scratch = {**dict(list(self.scratch.items())[-20:]), position: client}
+            if len(self.scratch) > _KEPT:
+                self.deployment.forget(self.scratch.pop(next(iter(self.scratch))))
+            self.scratch[position] = client
         return client
 
     def read(
@@ -46,6 +50,7 @@ class Reading(Machine):
         max_time_ms: int | None = None,
         *,
         counts_metadata: bool = False,
+        joined: tuple[str, str] | None = None,
     ) -> None:
         """Run a read on the wrapped client, and hold it against the copies."""
         naive = self.naive
@@ -79,7 +84,9 @@ class Reading(Machine):
         then = self.at(position)
         if then is None:
             return
-        if (level == "snapshot" or session == 3) and self.catalog_has_changed(namespace, position):
+        if (level == "snapshot" or session == 3) and any(
+            self.catalog_has_changed(name, position) for name in {namespace, joined or namespace}
+        ):
             # A server's snapshots know only the collections of now; see test_session.py.
             assert error is None or getattr(error, "code", 0) == 246
             if error is not None and session is not None:  # no reply, so no times
@@ -134,7 +141,7 @@ class Reading(Machine):
     ) -> int | None:
         """Where the read is answered; None if it fails, which is checked."""
         naive = self.naive
-        after = self.times[session] if session in (0, 1) else 0
+        after = self.deployment.told_of(self.times[session]) if session in (0, 1) else 0
         at = None
         if session == 3:
             level, at = "snapshot", self.snapshot_at
@@ -190,6 +197,12 @@ class Reading(Machine):
         "session": SESSIONS,
     }
 
+    def decided(self, sort: Any) -> Any:
+        """A sort that leaves no order open, where a real node may decide that one by an index."""
+        if not self.deployment.is_real:
+            return sort
+        return [*(key for key in sort or [] if key[0] != "_id"), ("_id", 1)]
+
     @rule(
         **reads,
         filter=FILTERS,
@@ -212,6 +225,9 @@ class Reading(Machine):
         limit: int,
         max_time_ms: Any,
     ) -> None:
+        sort = self.decided(sort)
+        if max_time_ms and self.deployment.is_real:
+            max_time_ms *= 1_000  # the node has the same limit, in real time
         words = {"skip": skip, "limit": limit, "sort": sort, "max_time_ms": max_time_ms}
         self.read(
             namespace,
@@ -233,6 +249,7 @@ class Reading(Machine):
         sort: Any,
         projection: Any,
     ) -> None:
+        sort = self.decided(sort)
         self.read(
             namespace,
             mode,
@@ -313,12 +330,20 @@ class Reading(Machine):
             "group": [{"$group": {"_id": "$g", "total": {"$sum": 1}}}],
             "lookup": [{"$lookup": lookup}],
             "graph": [{"$graphLookup": graph}],
-            "sort": [{"$sort": {"g": 1}}, {"$limit": 2}, {"$project": {"g": 1}}],
+            "sort": [{"$sort": {"g": 1, "_id": 1}}, {"$limit": 2}, {"$project": {"g": 1}}],
             "count": [{"$count": "total"}],
             "facet": [{"$facet": {"all": [{"$count": "total"}]}}],
         }[stage]
         pipeline = [{"$match": filter}, *stages]
-        self.read(namespace, mode, level, session, lambda c, **o: list(c.aggregate(pipeline, **o)))
+        joined = (namespace[0], other)
+        self.read(
+            namespace,
+            mode,
+            level,
+            session,
+            lambda c, **o: list(c.aggregate(pipeline, **o)),
+            joined=joined if stage in ("lookup", "graph") and joined in NAMESPACES else None,
+        )
 
     @rule(namespace=TARGETS)
     def list_from_the_primary(self, namespace: Any) -> None:

@@ -17,6 +17,7 @@ from bulks import Bulks
 from controlling import Controlling
 from deployments_under_test import InProcess, OnTheWire
 from managing import Managing
+from on_mongod import OnMongod
 from reading import Reading
 
 
@@ -54,3 +55,19 @@ class TestPyMongo(LaggingSetOnTheWire.TestCase):
     @classmethod
     def tearDownClass(cls) -> None:
         LaggingSetOnTheWire.deployment.stop()
+
+
+class LaggingSetOnMongod(LaggingSet):
+    """PyMongo, connected to endpoints in front of a real node."""
+
+    deployment = OnMongod()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("mirakuru") is None, reason="a node is started by mirakuru"
+)
+class TestMongod(LaggingSetOnMongod.TestCase):
+    @classmethod
+    def tearDownClass(cls) -> None:
+        LaggingSetOnMongod.deployment.stop()

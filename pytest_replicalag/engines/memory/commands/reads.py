@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cmp_to_key
 from itertools import islice
 from typing import Any, Final
 
@@ -322,17 +321,7 @@ def _distinct(
         for document in collection.find(filter):
             for value in _values(library, command["key"], document):
                 values.setdefault(_identity(value), value)
-        return _in_order(list(values.values()), library)
-
-
-def _in_order(values: list[Any], library: Library) -> list[Any]:
-    def compare(one: Any, other: Any) -> int:
-        return library.precedes(other, one) - library.precedes(one, other)
-
-    try:
-        return sorted(values, key=cmp_to_key(compare))
-    except NotImplementedError:
-        return values
+        return library.in_order(values.values())
 
 
 def _values(library: Library, key: str, document: Any) -> Iterator[Any]:
