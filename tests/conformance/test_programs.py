@@ -62,7 +62,8 @@ def test_generated_programs(real_set, wire_client, mongod_client, capsys):
             real = observe(deployment, program, names)
         for engine, deploy in engines.items():
             with deploy().scenario() as deployment:
-                check(engine, observe(deployment, program, names), real, program)
+                seen = observe(deployment, program, names)
+                check(engine, seen, real, program, played[0])
 
     play()
     seconds = time.monotonic() - begun
@@ -86,9 +87,11 @@ def observe(deployment: Any, program: list[Any], names: dict[str, str]) -> list[
         player.finish()
 
 
-def check(engine: str, seen: list[Any], real: list[Any], program: list[Any]) -> None:
+def check(engine: str, seen: list[Any], real: list[Any], program: list[Any], which: int) -> None:
     """Fail at the first step that was observed differently, and show all up to it."""
     for number, (own, other) in enumerate(zip(seen, real, strict=True)):
         if own != other and not is_limited(engine, program[number]):
             told = "\n".join(f"  {step}" for step in program[: number + 1])
-            pytest.fail(f"the program\n{told}\n{engine}: {own}\nreal set: {other}", pytrace=False)
+            pytest.fail(
+                f"program {which}\n{told}\n{engine}: {own}\nreal set: {other}", pytrace=False
+            )

@@ -9,6 +9,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 from demo import finding_problems, outcome_problems, run_pytest  # noqa: E402
+from mongod_program import mongod_program  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +26,16 @@ def driver(request):
         for module in ("fastapi", "httpx"):
             pytest.importorskip(module)
     return request.param
+
+
+@pytest.fixture(params=["memory", "mongod"])
+def engine(request, tmp_path_factory):
+    """Options of a run on an engine."""
+    if request.param == "memory":
+        return []
+    pytest.importorskip("mirakuru")
+    program = mongod_program(tmp_path_factory.mktemp("mongod"))
+    return [f"--replica-lag-mongod={program}"]
 
 
 def files(shop):
@@ -53,16 +64,16 @@ def test_without_lag_every_test_is_green(driver):
     assert outcome_problems(code, report, "3 passed") == []
 
 
-def test_the_bugs_are_found(driver):
+def test_the_bugs_are_found(driver, engine):
     folder = EXAMPLES / f"shop_{driver}_buggy"
-    code, report = run_pytest(folder, "--replica-lag=200ms")
+    code, report = run_pytest(folder, "--replica-lag=200ms", *engine)
     assert outcome_problems(code, report, "3 failed") == []
     for module, bug in BUGS.items():
         assert finding_problems(report, module, **bug, folder=folder) == []
 
 
-def test_the_mended_shop_makes_no_stale_read(driver):
-    code, report = run_pytest(EXAMPLES / f"shop_{driver}_fixed", "--replica-lag=200ms")
+def test_the_mended_shop_makes_no_stale_read(driver, engine):
+    code, report = run_pytest(EXAMPLES / f"shop_{driver}_fixed", "--replica-lag=200ms", *engine)
     outcome = "6 passed" if driver == "pymongo" else "3 passed"
     assert outcome_problems(code, report, outcome) == []
     assert "missed" not in report

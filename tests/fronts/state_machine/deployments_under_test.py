@@ -105,7 +105,7 @@ class InProcess:
 
 
 class Clock(CommandListener):
-    """Notes after each command the simulation's time, how the reply tells of the wait, the optime."""
+    """Notes after each command the time, how the reply tells of the wait, and the optime."""
 
     def __init__(self) -> None:
         self.control: Any = None

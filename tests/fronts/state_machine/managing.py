@@ -11,7 +11,6 @@ from hypothesis.stateful import precondition, rule
 from naive import COLLECTIONS, DATABASES, NAMESPACES, ROUND_TRIP_US
 from writing import Writing
 
-
 keeps_past = precondition(lambda machine: not machine.deployment.is_real)
 """For operations on whole collections, whose past a real node forgets."""
 

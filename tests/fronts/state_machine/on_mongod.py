@@ -13,7 +13,6 @@ from mongod_program import mongod_program
 from naive import DATABASES
 from pymongo.errors import BulkWriteError
 
-from pytest_replicalag.endpoints import Endpoints
 from pytest_replicalag.engine_choice import MONGOD, EngineChoice, choose
 
 
