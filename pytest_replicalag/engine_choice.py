@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MEMORY", "MONGOD", "EngineChoice", "choose", "chosen"]
+__all__ = ["MEMORY", "MONGOD", "REPLICASET", "EngineChoice", "choose", "chosen"]
 
 MEMORY = "memory"
 MONGOD = "mongod"
+REPLICASET = "replicaset"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +16,9 @@ class EngineChoice:
     """What a run says of the engine behind its endpoints.
 
     Attributes:
-        engine: `memory` or `mongod`.
-        mongod: The node's connection string, or the path of the program to start; None to find one.
+        engine: `memory`, `mongod` or `replicaset`.
+        mongod: The connection string of the node or set, or the path of the program to start; None
+            to find one.
         allow_remote: Whether the node may be on another machine.
         is_given: Whether anybody has said an engine.
     """

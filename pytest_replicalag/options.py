@@ -114,8 +114,9 @@ OPTIONS: Final = (
         default="memory",
         metavar="ENGINE",
         help=(
-            "Where the endpoints for real drivers keep their data: memory, or mongod, one real "
-            "MongoDB node that plays all members."
+            "Where the endpoints for real drivers keep their data: memory; mongod, one real "
+            "MongoDB node that plays all members; or replicaset, a real set whose secondaries are "
+            "held back."
         ),
         in_marker=False,
     ),
@@ -125,7 +126,8 @@ OPTIONS: Final = (
         metavar="PATH-OR-URI",
         help=(
             "The node of the engine mongod: the connection string of a running replica set of one "
-            "member, or the path of a mongod to start (default: the one on PATH)."
+            "member, or the path of a mongod to start (default: the one on PATH). For the engine "
+            "replicaset: the connection string of the set."
         ),
         in_marker=False,
     ),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_replicalag.engine_choice import MEMORY, MONGOD, EngineChoice
+from pytest_replicalag.engine_choice import MEMORY, MONGOD, REPLICASET, EngineChoice
 from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import ALLOW_REMOTE_INI, FIXTURES_INI, OPTIONS, Given
 
@@ -64,6 +64,12 @@ class RunOptions:
         if self.said("mongod") is not None and self.said("engine") == MEMORY:
             problem = "the engine memory needs no MongoDB node; write --replica-lag-engine=mongod"
             raise SettingError("--replica-lag-mongod", self.said("mongod"), problem)
+        if self.said("engine") == REPLICASET and "://" not in (self.said("mongod") or ""):
+            problem = (
+                "the engine replicaset needs a replica set that runs; name it by "
+                "--replica-lag-mongod=mongodb://127.0.0.1:27017"
+            )
+            raise SettingError("--replica-lag-engine", REPLICASET, problem)
 
     def said(self, name: str) -> Any:
         """What command line or ini say of an option, or None."""

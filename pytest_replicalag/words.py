@@ -186,7 +186,7 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "clock": _one_of(kind.value for kind in ClockKind),
     "on_stale": _one_of(action.value for action in OnStale),
     "seed": _parse_seed,
-    "engine": _one_of(("memory", "mongod")),
+    "engine": _one_of(("memory", "mongod", "replicaset")),
     "mongod": _parse_mongod,
     "intercept": _parse_flag,
 }

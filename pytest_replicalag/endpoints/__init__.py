@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_replicalag.endpoints.memory import MemoryEndpoints, command_table
 from pytest_replicalag.endpoints.mongod import MongodEndpoints
-from pytest_replicalag.engine_choice import MONGOD, chosen
+from pytest_replicalag.engine_choice import MEMORY, chosen
 from pytest_replicalag.fronts.wire.callers import Callers
 from pytest_replicalag.fronts.wire.server import HOST
 from pytest_replicalag.replicaset.replica_set import SET_NAME
@@ -64,8 +64,8 @@ class Endpoints:
         """
         self._begin()
         choice = chosen()
-        is_mongod = choice.engine == MONGOD
-        ports = self._mongod.chosen(choice) if is_mongod else self._memory.ports()
+        is_memory = choice.engine == MEMORY
+        ports = self._memory.ports() if is_memory else self._mongod.chosen(choice)
         return [f"{HOST}:{port}" for port in ports]
 
     @property

@@ -1,21 +1,27 @@
-"""The endpoints in front of MongoDB nodes, and the node that the run has started itself."""
+"""The endpoints in front of MongoDB nodes and sets, and the node that the run has started."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import RLock
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 from pymongo.uri_parser import parse_uri
 
-from pytest_replicalag.engine_choice import EngineChoice
+from pytest_replicalag.engine_choice import REPLICASET, EngineChoice
 from pytest_replicalag.engines.mongod.node import Node, check_address, credentials, look_at, reach
 from pytest_replicalag.engines.mongod.process import MongodProcess
 from pytest_replicalag.engines.mongod.program import find_program
+from pytest_replicalag.engines.replicaset.real_set import RealSet, look_at_set
 from pytest_replicalag.errors import NodeError, NodeLostError
 from pytest_replicalag.fronts.forwarding.front import ForwardingFront
 from pytest_replicalag.fronts.forwarding.listener import Listener
+from pytest_replicalag.fronts.forwarding.members_data import MembersData
+from pytest_replicalag.fronts.forwarding.one_node import OneNode
+from pytest_replicalag.fronts.forwarding.own_nodes import OwnNodes
 from pytest_replicalag.fronts.forwarding.upstream import Upstream
 from pytest_replicalag.fronts.wire.callers import Callers
 from pytest_replicalag.simulation import governor
@@ -40,7 +46,7 @@ class MongodEndpoints:
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
         self._started: dict[tuple[str, int], _Started] = {}
-        self._nodes: dict[EngineChoice, Node | NodeError] = {}
+        self._nodes: dict[EngineChoice, Node | RealSet | NodeError] = {}
         self._process: MongodProcess | None = None
 
     @property
@@ -70,7 +76,9 @@ class MongodEndpoints:
         is_uri = choice.mongod is not None and "://" in choice.mongod
         return _login(choice.mongod) if is_uri and choice.mongod else ("", "")
 
-    def _node(self, choice: EngineChoice) -> Node:
+    def _node(self, choice: EngineChoice) -> Node | RealSet:
+        if choice.engine == REPLICASET:
+            return _real_set(choice.mongod or "", choice)
         if choice.mongod is not None and "://" in choice.mongod:
             return reach(choice.mongod, allow_remote=choice.allow_remote)
         if self._process is None:
@@ -97,16 +105,25 @@ class MongodEndpoints:
         started = self._started.get((host, port))
         if started is not None:
             return self._listen(started)
+        if choice.engine == REPLICASET:
+            # A user in the arguments is refused as one in the connection string is.
+            user = f"{quote_plus(login['username'])}@" if login.get("username") else ""
+            return self.in_front_of(_real_set(uri or f"mongodb://{user}{host}:{port}", choice))
         node = look_at(host, port, {**(credentials(uri) if uri else {}), **login})
         return self.in_front_of(node)
 
-    def in_front_of(self, node: Node) -> list[int]:
-        """The ports of the members in front of a node; starts what that needs."""
+    def in_front_of(self, behind: Node | RealSet) -> list[int]:
+        """The ports of the members in front of a node, or a set; starts what that needs."""
+        node = behind.primary if isinstance(behind, RealSet) else behind
         started = self._started.get((node.host, node.port))
         if started is None:
             explain = partial(self._explain, node)
-            front = ForwardingFront(governor, node, self._callers, explain)
-            connect = partial(Upstream, node.host, node.port)
+            data: Callable[[RLock], MembersData]
+            if isinstance(behind, RealSet):
+                connect, data = _to_member(behind), partial(OwnNodes, behind)
+            else:
+                connect, data = _to_node(node), OneNode
+            front = ForwardingFront(governor, node, self._callers, explain, data)
             started = _Started(front, Listener(front.answer, front.ended, connect))
             self._started[node.host, node.port] = started
         return self._listen(started)
@@ -137,9 +154,34 @@ class MongodEndpoints:
         self._nodes.clear()
         for endpoints in started.values():
             endpoints.listener.stop()
+            endpoints.front.close()
         process, self._process = self._process, None
         if process is not None:
             process.stop()
+
+
+def _real_set(uri: str, choice: EngineChoice) -> RealSet:
+    """The set that is named, if it can lag for this run alone.
+
+    Raises:
+        NodeError: It cannot.
+    """
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        raise NodeError(
+            "the members of one real replica set cannot lag for several workers at once; run "
+            "pytest without -n"
+        )
+    real = look_at_set(uri, allow_remote=choice.allow_remote)
+    real.address(len(governor.current.replica_set.secondaries))
+    return real
+
+
+def _to_node(node: Node) -> Callable[[int], Upstream]:
+    return lambda _endpoint: Upstream(node.host, node.port)
+
+
+def _to_member(real: RealSet) -> Callable[[int], Upstream]:
+    return lambda endpoint: Upstream(*real.address(endpoint))
 
 
 def _login(uri: str) -> tuple[str, str]:

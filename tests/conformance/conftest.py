@@ -7,7 +7,7 @@ import pytest
 from mongod_program import mongod_program
 
 from pytest_replicalag.endpoints import Endpoints
-from pytest_replicalag.engine_choice import MONGOD, EngineChoice, choose
+from pytest_replicalag.engine_choice import MONGOD, REPLICASET, EngineChoice, choose
 from pytest_replicalag.engines.mongod.process import MongodProcess
 
 
@@ -39,12 +39,27 @@ def mongod_client(tmp_path_factory):
     program = mongod_program(tmp_path_factory.mktemp("mongod"))
     process = MongodProcess(program)
     endpoints = Endpoints()
-    choose(EngineChoice(engine=MONGOD, mongod=process.uri))
-    try:
-        uri = endpoints.uri
-    finally:
-        choose(None)
+    uri = _uri(endpoints, EngineChoice(engine=MONGOD, mongod=process.uri))
     with pymongo.MongoClient(uri) as client:
         yield client
     endpoints.stop()
     process.stop()
+
+
+@pytest.fixture(scope="session")
+def replica_set_client(real_set):
+    """PyMongo, connected to endpoints in front of the real set's own members."""
+    endpoints = Endpoints()
+    real_set.release()
+    uri = _uri(endpoints, EngineChoice(engine=REPLICASET, mongod=real_set.uri))
+    with pymongo.MongoClient(uri) as client:
+        yield client
+    endpoints.stop()
+
+
+def _uri(endpoints, choice):
+    choose(choice)
+    try:
+        return endpoints.uri
+    finally:
+        choose(None)

@@ -274,6 +274,11 @@ class RealSet(Deployment):
             admin.command("replSetStepUp", 1)
         return False
 
+    @property
+    def uri(self) -> str:
+        """Its connection string."""
+        return f"mongodb://127.0.0.1:{self._ports[0]}/?replicaSet=real"
+
     def stop(self) -> None:
         """End clients and processes."""
         for client in [self.client, *self._direct.values()]:
@@ -342,6 +347,7 @@ class RealSet(Deployment):
     @contextlib.contextmanager
     def scenario(self) -> Iterator[Deployment]:
         """Let a scenario run inside, in a database of its own."""
+        self.release()  # whoever else has held them
         self._number += 1
         self.database = self.client[f"scenario{self._number}"]
         try:

@@ -45,6 +45,16 @@ def test_the_simulated_set_shows_what_the_real_one_shows(run, real_set, wire_cli
     assert on_mongod == real or is_limited(MONGOD, run.__name__)
 
 
+@pytest.mark.parametrize("run", SCENARIOS, ids=lambda run: run.__name__)
+def test_a_real_set_that_lags_as_the_simulation_says_shows_the_same(
+    run, real_set, replica_set_client
+):
+    with real_set.scenario() as deployment:
+        real = list(run(deployment))
+    with OnTheWire(replica_set_client).scenario() as deployment:
+        assert list(run(deployment)) == real
+
+
 def seeded(d: Deployment) -> Any:
     d.collection().insert_many([{"_id": n, "x": n} for n in range(3)])
     d.settle()

@@ -149,7 +149,8 @@ def _checked(client: Any, host: str, port: int) -> Node:
         hosts = ", ".join(hello.get("hosts", ()))
         raise NodeError(
             f"the mongod at {name} belongs to the replica set {hello['setName']!r} of {hosts}; the "
-            "simulation takes a set of one, whose node plays all members"
+            "simulation takes a set of one, whose node plays all members; to let this set's own "
+            "members lag, write --replica-lag-engine=replicaset"
         )
     try:
         client.admin.command("replSetGetStatus")

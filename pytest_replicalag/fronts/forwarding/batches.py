@@ -7,18 +7,16 @@ from typing import Any
 
 from bson import Int64
 
-from pytest_replicalag.fronts.forwarding.upstream import Upstream
+from pytest_replicalag.fronts.forwarding.members_data import Asked
 
 __all__ = ["all_documents"]
 
 
-def all_documents(
-    upstream: Upstream, reply: Mapping[str, Any], command: Mapping[str, Any]
-) -> list[Any]:
+def all_documents(asked: Asked, reply: Mapping[str, Any], command: Mapping[str, Any]) -> list[Any]:
     """The documents of a cursor, the first batch and those after it.
 
     Args:
-        upstream: The connection that has opened it.
+        asked: What has opened it.
         reply: The reply that has opened it.
         command: What it was opened for: its database and its session.
 
@@ -36,6 +34,6 @@ def all_documents(
             **lsid,
             "$db": command["$db"],
         }
-        cursor = upstream.command(more)["cursor"]
+        cursor = asked.command(more)["cursor"]
         documents += cursor["nextBatch"]
     return documents

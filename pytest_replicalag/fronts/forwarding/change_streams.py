@@ -25,6 +25,7 @@ from pytest_replicalag.engines.mongod.snapshots import with_fields
 from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
+from pytest_replicalag.fronts.forwarding.members_data import MembersData
 from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.governor import Running
@@ -81,10 +82,14 @@ class ChangeStreams:
     Args:
         endpoint_set: The set as its endpoints show it.
         preferences: Who serves a stream.
+        data: How members show what they have.
     """
 
-    def __init__(self, endpoint_set: ForwardedSet, preferences: ReadPreferences) -> None:
+    def __init__(
+        self, endpoint_set: ForwardedSet, preferences: ReadPreferences, data: MembersData
+    ) -> None:
         self._set = endpoint_set
+        self._data = data
         self._lock = endpoint_set.governor.lock
         self._preferences = preferences
         self._streams: dict[int, _Stream] = {}
@@ -149,7 +154,7 @@ class ChangeStreams:
 
     def _plain(self, forwarded: Forwarded) -> bytes | None:
         """The next batch of a cursor that is no stream's, as the node has it."""
-        return forwarded.returned(forwarded.exchange())
+        return forwarded.returned(self._data.exchange(forwarded))
 
     def _wait_for_events(self, forwarded: Forwarded, stream: _Stream, number: int) -> bytes | None:
         request = forwarded.request

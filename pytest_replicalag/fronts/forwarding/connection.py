@@ -34,11 +34,12 @@ class ForwardedConnection(Peer):
     Args:
         endpoint: The number of the member whose endpoint it is.
         driver: The driver's socket.
-        connect: Makes the connection to the node, when the first command needs it.
+        connect: Makes the connection to the node behind an endpoint, when the first command needs
+            it.
     """
 
     def __init__(
-        self, endpoint: int, driver: socket.socket, connect: Callable[[], Upstream]
+        self, endpoint: int, driver: socket.socket, connect: Callable[[int], Upstream]
     ) -> None:
         super().__init__(endpoint)
         driver.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -46,24 +47,33 @@ class ForwardedConnection(Peer):
         self.peer = f"{host}:{port}"
         self._driver = driver
         self._connect = connect
-        self._upstream: Upstream | None = None
+        self._upstreams: dict[int, Upstream] = {}
         self._is_closed = False
 
     @property
     def upstream(self) -> Upstream:
-        """The way on to the node.
+        """The way on to the node behind its own endpoint.
 
         Raises:
             NodeError: It cannot be reached.
         """
-        if self._upstream is None:
-            self._upstream = self._connect()
-        return self._upstream
+        return self.upstream_to(self.endpoint)
+
+    def upstream_to(self, endpoint: int) -> Upstream:
+        """The way on to the node behind an endpoint.
+
+        Raises:
+            NodeError: It cannot be reached.
+        """
+        upstream = self._upstreams.get(endpoint)
+        if upstream is None:
+            upstream = self._upstreams[endpoint] = self._connect(endpoint)
+        return upstream
 
     def lose_upstream(self) -> None:
-        """The node has gone; the next command tries to reach it anew."""
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
+        """A node has gone; the next command tries to reach it anew."""
+        upstreams, self._upstreams = self._upstreams, {}
+        for upstream in upstreams.values():
             upstream.close()
 
     def serve(self, answer: Callable[[ForwardedConnection, bytes], bytes | None]) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from bson import Timestamp
 
 from pytest_replicalag.engines.mongod.history import History
-from pytest_replicalag.fronts.forwarding.upstream import Upstream
+from pytest_replicalag.fronts.forwarding.members_data import Asked
 from pytest_replicalag.fronts.governor import Governor, Running
 from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 
@@ -33,7 +33,7 @@ class ForwardedSet(EndpointSet):
     def _forget_history(self) -> None:
         self._history = None
 
-    def history(self, running: Running, upstream: Upstream) -> History:
+    def history(self, running: Running, primary: Asked) -> History:
         """The node's optimes in the running simulation.
 
         The first command on the data of a test asks the node how new it is: what it has by then is
@@ -43,7 +43,7 @@ class ForwardedSet(EndpointSet):
             NodeError: The node has gone.
         """
         if self._history is None:
-            reply = upstream.command({"ping": 1, "$db": "admin"})
+            reply = primary.command({"ping": 1, "$db": "admin"})
             self._seen = max(self._seen, reply["operationTime"])
             self._history = History(running.replica_set, self._seen)
         return self._history

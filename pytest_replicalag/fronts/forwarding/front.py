@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import count
+from threading import RLock
 from typing import Any, Final
 
 from bson.errors import BSONError
@@ -19,6 +20,7 @@ from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.change_streams import ChangeStreams
 from pytest_replicalag.fronts.forwarding.connection import ForwardedConnection
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
+from pytest_replicalag.fronts.forwarding.members_data import MembersData
 from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.reads import Reads
 from pytest_replicalag.fronts.forwarding.request import Forwarded
@@ -82,6 +84,7 @@ class ForwardingFront:
         node: The node behind the endpoints.
         callers: Knows the lines of code behind commands of this process.
         explain: Says more of a node that has gone, if more is known.
+        members_data: Makes what asks nodes for what members have.
 
     Attributes:
         endpoint_set: The set as its endpoints show it.
@@ -93,6 +96,7 @@ class ForwardingFront:
         node: Node,
         callers: Callers,
         explain: Callable[[NodeLostError], NodeLostError],
+        members_data: Callable[[RLock], MembersData],
     ) -> None:
         self._governor = governor
         self._explain = explain
@@ -105,9 +109,10 @@ class ForwardingFront:
         self._handshake = Handshake(self.endpoint_set)
         self._status = Status(self.endpoint_set)
         preferences = ReadPreferences()
-        self._reads = Reads(self.endpoint_set, preferences)
-        self._writes = Writes(self.endpoint_set, preferences, self._sessions)
-        self._streams = ChangeStreams(self.endpoint_set, preferences)
+        data = self._data = members_data(governor.lock)
+        self._reads = Reads(self.endpoint_set, preferences, data)
+        self._writes = Writes(self.endpoint_set, preferences, self._sessions, data)
+        self._streams = ChangeStreams(self.endpoint_set, preferences, data)
         self._table: Mapping[str, Callable[[Forwarded], bytes | None]] = {
             **dict.fromkeys((*WRITES, *_ENDINGS), self._writes.write),
             **dict.fromkeys(_HELLOS, self._hello),
@@ -122,6 +127,10 @@ class ForwardingFront:
             "replSetGetStatus": self._replica_set_status,
             "serverStatus": self._server_status,
         }
+
+    def close(self) -> None:
+        """Let the nodes be as they were."""
+        self._data.close()
 
     def ended(self, connection: ForwardedConnection) -> None:
         """A connection is gone."""
@@ -193,8 +202,13 @@ class ForwardingFront:
             return self._writes.write(forwarded)
         if opens_stream(forwarded.request.command):
             self._wait_until_known(forwarded)
-            return self._streams.open(forwarded)
+            return self._open_stream(forwarded)
         return self._read(forwarded)
+
+    def _open_stream(self, forwarded: Forwarded) -> bytes | None:
+        if not self._data.are_nodes:
+            return self._streams.open(forwarded)
+        return self._reads.open_stream(forwarded)  # a member's own stream lags as it does
 
     def _read(self, forwarded: Forwarded) -> bytes | None:
         if forwarded.request.in_transaction:
@@ -203,7 +217,10 @@ class ForwardingFront:
         return self._reads.read(forwarded)
 
     def _kill_cursors(self, forwarded: Forwarded) -> bytes | None:
-        self._streams.killed(forwarded.request.command.get("cursors"))
+        cursors = forwarded.request.command.get("cursors")
+        self._streams.killed(cursors)
+        if self._data.are_nodes and isinstance(cursors, list):
+            return forwarded.returned(self._data.exchange(forwarded))
         return self._pass(forwarded)
 
     def _wait_until_known(self, forwarded: Forwarded) -> None:

@@ -24,14 +24,14 @@ class Listener:
     Args:
         answer: Answers a message that came on a connection; called on the connection's thread.
         ended: Told of each connection that is gone; called there too.
-        connect: Makes a connection to the node.
+        connect: Makes a connection to the node behind an endpoint, by its number.
     """
 
     def __init__(
         self,
         answer: Callable[[ForwardedConnection, bytes], bytes | None],
         ended: Callable[[ForwardedConnection], None],
-        connect: Callable[[], Upstream],
+        connect: Callable[[int], Upstream],
     ) -> None:
         self._answer = answer
         self._ended = ended

@@ -19,8 +19,8 @@ from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.batches import all_documents
 from pytest_replicalag.fronts.forwarding.describing import describe_read
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
+from pytest_replicalag.fronts.forwarding.members_data import Asked, MembersData
 from pytest_replicalag.fronts.forwarding.request import Forwarded
-from pytest_replicalag.fronts.forwarding.upstream import Upstream
 from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.reading import in_words
 from pytest_replicalag.fronts.wire.protocol import BODY_AT
@@ -55,9 +55,11 @@ class Staleness:
 
     Args:
         endpoint_set: The set as its endpoints show it.
+        data: How members show what they have.
     """
 
-    def __init__(self, endpoint_set: ForwardedSet) -> None:
+    def __init__(self, endpoint_set: ForwardedSet, data: MembersData) -> None:
+        self._data = data
         self._lock = endpoint_set.governor.lock
 
     def check(
@@ -118,15 +120,16 @@ class Staleness:
     ) -> _Results:
         """What the read found, and what it finds now, both to the end of their cursors."""
         command, body = forwarded.request.command, forwarded.message.body
-        upstream = forwarded.connection.upstream
+        asked: Asked = forwarded.connection.upstream
         answer = decoded(reply[BODY_AT:])
         if answer.get("cursor", {}).get("id"):  # the driver's cursor is left to the driver
             with self._lock:
                 time = history.timestamp(plan.position)
-            answer = _answer(upstream, snapshots.read_at(body, time))
-        then = _found(upstream, command, answer)
-        now = _found(upstream, command, _answer(upstream, snapshots.read_now(body)))
-        return then, now
+            asked, answer = self._data.read_again(forwarded, plan.member, time)
+        then = _found(asked, command, _accepted(answer))
+        primary = self._data.primary(forwarded)
+        newest = decoded(primary.run(snapshots.read_now(body)))
+        return then, _found(primary, command, _accepted(newest))
 
     def _missed(
         self, forwarded: Forwarded, history: History, plan: ReadPlan, then: Any, now: Any
@@ -135,7 +138,7 @@ class Staleness:
         with self._lock:
             after, until = history.timestamp(plan.position), history.newest
         request = forwarded.request
-        changes = list(_changes(forwarded.connection.upstream, request, after, until))
+        changes = list(_changes(self._data.primary(forwarded), request, after, until))
         own = [change for change in changes if change.namespace == request.namespace]
         keys = _differing_keys(then, now)
         of_documents = [change for change in own if change.key in keys]
@@ -149,17 +152,16 @@ class Staleness:
         return Changes(count=len(positions), oldest=min(positions), newest=newest)
 
 
-def _answer(upstream: Upstream, body: bytes) -> dict[str, Any]:
-    reply = decoded(upstream.run(body))
+def _accepted(reply: dict[str, Any]) -> dict[str, Any]:
     if not reply.get("ok"):
         raise OperationFailure(str(reply.get("errmsg")), reply.get("code"), reply)
     return reply
 
 
-def _found(upstream: Upstream, command: Mapping[str, Any], reply: Mapping[str, Any]) -> Any:
+def _found(asked: Asked, command: Mapping[str, Any], reply: Mapping[str, Any]) -> Any:
     """What a read has found: documents, values or a number."""
     if "cursor" in reply:
-        return all_documents(upstream, reply, command)
+        return all_documents(asked, reply, command)
     return reply["values"] if "values" in reply else reply.get("n")
 
 
@@ -201,7 +203,7 @@ def _differing_keys(then: Any, now: Any) -> set[bytes]:
 
 
 def _changes(
-    upstream: Upstream, request: Request, after: Timestamp, until: Timestamp
+    primary: Asked, request: Request, after: Timestamp, until: Timestamp
 ) -> Iterator[_Change]:
     """The changes of a database between two optimes, as the node's oplog tells them."""
     find = {
@@ -210,7 +212,7 @@ def _changes(
         "$db": "local",
     }
     try:
-        entries = all_documents(upstream, upstream.command(find), find)
+        entries = all_documents(primary, primary.command(find), find)
     except OperationFailure:
         return  # whoever is logged in may not read it
     for entry in entries:

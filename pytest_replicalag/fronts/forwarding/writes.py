@@ -13,10 +13,10 @@ from bson.raw_bson import RawBSONDocument
 
 from pytest_replicalag.engines.mongod.history import History
 from pytest_replicalag.engines.mongod.replies import decoded, encoded, operation_time
-from pytest_replicalag.engines.mongod.snapshots import with_fields
 from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.describing import describe_write
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
+from pytest_replicalag.fronts.forwarding.members_data import MembersData
 from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.sessions import Sessions
@@ -74,12 +74,18 @@ class Writes:
         endpoint_set: The set as its endpoints show it.
         preferences: For what a writing aggregation has in common with a read.
         sessions: Remembers what transactions have written.
+        data: How members show what they have.
     """
 
     def __init__(
-        self, endpoint_set: ForwardedSet, preferences: ReadPreferences, sessions: Sessions
+        self,
+        endpoint_set: ForwardedSet,
+        preferences: ReadPreferences,
+        sessions: Sessions,
+        data: MembersData,
     ) -> None:
         self._set = endpoint_set
+        self._data = data
         self._lock = endpoint_set.governor.lock
         self._preferences = preferences
         self._sessions = sessions
@@ -103,11 +109,12 @@ class Writes:
             return self._write_in_transaction(forwarded)
         concern = self._concern(forwarded)
         with self._lock:
-            history = self._set.history(request.running, forwarded.connection.upstream)
+            history = self._set.history(request.running, self._data.primary(forwarded))
             is_ending = request.name in _ENDINGS
             write = self._end(request) if is_ending else self._begin(forwarded)
-        reply = self._exchange(forwarded)
-        position = self._log(request, history, write, reply)
+        with self._data.writing(forwarded, history):
+            reply = self._exchange(forwarded)
+            position = self._log(request, history, write, reply)
         return self._acknowledged(forwarded, concern, reply, position)
 
     def _begin(self, forwarded: Forwarded) -> Write:
@@ -129,7 +136,7 @@ class Writes:
 
     def _write_in_transaction(self, forwarded: Forwarded) -> bytes | None:
         with self._lock:
-            self._set.history(forwarded.request.running, forwarded.connection.upstream)
+            self._set.history(forwarded.request.running, self._data.primary(forwarded))
             self._sessions.wrote(forwarded.request, self._begin(forwarded))
         return forwarded.returned(forwarded.exchange())
 
@@ -158,12 +165,9 @@ class Writes:
         return {}  # the node refuses it
 
     def _exchange(self, forwarded: Forwarded) -> bytes:
-        """The node's reply; it is asked for no more members than the one that it is."""
-        sent = forwarded.request.command.get("writeConcern")
-        if not isinstance(sent, Mapping) or _is_met_by_one(sent):
-            return forwarded.exchange()
-        body = with_fields(forwarded.message.body, writeConcern={"w": 1})
-        return forwarded.exchange_body(body)
+        """The node's reply; it does not wait for other members."""
+        body = self._data.write_body(forwarded)
+        return forwarded.exchange() if body is None else forwarded.exchange_body(body)
 
     def _acknowledged(
         self,
@@ -205,11 +209,6 @@ class Writes:
         if seconds:
             pause(seconds)
         return ending.error
-
-
-def _is_met_by_one(concern: Mapping[str, Any]) -> bool:
-    """Whether the node alone meets a write concern as a set would."""
-    return concern.get("w", 1) in (1, "majority") and not concern.get("wtimeout")
 
 
 def _with_error(forwarded: Forwarded, reply: bytes, error: Mapping[str, Any]) -> bytes:
