@@ -1,6 +1,7 @@
 """What an engine cannot do, and which steps of a program show it: the same words as in the docs.
 
-A step that meets a limit of an engine is not compared on that engine; nothing else is left out.
+An operation that meets a limit of an engine is not compared on that engine, nor what comes after it
+in the same session; nothing else is left out.
 """
 
 from __future__ import annotations
@@ -71,10 +72,9 @@ LIMITS = (
 )
 
 
-def is_limited(engine: str, step: Any) -> bool:
-    """Whether a step has an operation that meets a limit of an engine."""
-    limits = [limit for limit in LIMITS if limit.engine == engine]
-    return any(limit.meets(operation) for operation in operations(step) for limit in limits)
+def meets_limit(engine: str, operation: Any) -> bool:
+    """Whether an operation meets a limit of an engine."""
+    return any(limit.meets(operation) for limit in LIMITS if limit.engine == engine)
 
 
 def operations(step: Any) -> Iterator[Any]:

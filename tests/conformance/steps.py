@@ -230,48 +230,59 @@ def _reads(draw: st.DrawFn, levels: st.SearchStrategy[Any] = _levels) -> Read:
 
 reads = _reads()
 
+
+def _takes_limit(read: Read) -> bool:
+    return read.method != "distinct"
+
+
+@st.composite
+def _any_of(draw: st.DrawFn, *kinds: st.SearchStrategy[Any]) -> Any:
+    """One of these kinds, each as often as it stands there.
+
+    `st.one_of` looks into those that are `one_of` themselves, and would draw writes nearly always.
+    """
+    return draw(draw(st.sampled_from(kinds)))
+
+
 _secondaries = st.sampled_from(SECONDARIES)
 # `distinct` has no time limit in all drivers, and in a session it may wait for ever.
-_in_session = st.one_of(
-    writes,
-    _reads(st.sampled_from([None, None, "majority"])).filter(lambda one: one.method != "distinct"),
-)
+_with_limit = _reads(st.sampled_from([None, None, "majority"])).filter(_takes_limit)
+_of_snapshot = _reads(st.none()).filter(_takes_limit)
 _of_primary = _reads(st.none()).map(
     lambda read: Read(
         read.collection, read.method, read.arguments, read.options, "primary", "primary", None
     )
 )
 # These two are refused in transactions, by the driver or the server, whatever the engine.
-_in_transaction = st.one_of(
+_in_transaction = _any_of(
     writes.map(lambda write: Write(write.collection, write.method, write.arguments)),
     _of_primary.filter(lambda read: read.method != "estimated_document_count"),
 )
 
-steps = st.one_of(
-    writes,
-    writes,
-    writes,
-    reads,
-    reads,
-    reads,
-    reads,
-    st.builds(Hold, _secondaries),
+_causal = st.lists(_any_of(writes, _with_limit), min_size=2, max_size=5).map(
+    lambda found: Causal(tuple(found))
+)
+_snapshot = st.lists(_any_of(writes, _of_snapshot), min_size=2, max_size=4).map(
+    lambda found: Snapshot(tuple(found))
+)
+_transaction = st.builds(
+    Transaction,
+    st.lists(_in_transaction, min_size=1, max_size=4).map(tuple),
+    st.booleans(),
+    concerns,
+    st.sampled_from([None, "local", "majority", "snapshot"]),
+    st.one_of(st.none(), st.none(), writes),
+)
+
+steps = _any_of(
+    *[writes] * 6,
+    *[reads] * 8,
+    *[st.builds(Hold, _secondaries)] * 4,
     st.builds(CatchUp, _secondaries),
     st.builds(Release),
-    st.lists(_in_session, min_size=2, max_size=5).map(lambda found: Causal(tuple(found))),
-    st.lists(
-        st.one_of(writes, _reads(st.none()).filter(lambda one: one.method != "distinct")),
-        min_size=2,
-        max_size=4,
-    ).map(lambda found: Snapshot(tuple(found))),
-    st.builds(
-        Transaction,
-        st.lists(_in_transaction, min_size=1, max_size=4).map(tuple),
-        st.booleans(),
-        concerns,
-        st.sampled_from([None, "local", "majority", "snapshot"]),
-        st.one_of(st.none(), st.none(), writes),
-    ),
+    *[_causal] * 3,
+    *[_snapshot] * 2,
+    *[_transaction] * 2,
 )
 
 programs = st.lists(steps, min_size=10, max_size=40)
