@@ -26,7 +26,14 @@ from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
 from pytest_replicalag.replicaset.lag import NO_LAG, assign_lags, seeded
 from pytest_replicalag.replicaset.member import Member
-from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait, read_position, wait_for
+from pytest_replicalag.replicaset.read_concern import (
+    Came,
+    ReadConcern,
+    Wait,
+    of_collection,
+    read_position,
+    wait_for,
+)
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 from pytest_replicalag.replicaset.selection import ServerSelector
 from pytest_replicalag.replicaset.write_concern import Acknowledgement, acknowledgement
@@ -102,6 +109,7 @@ class Simulation:
         max_time_ms: int | None,
         *,
         for_stream: bool = False,
+        came: Came | None = None,
     ) -> ReadPlan:
         """Charge a round trip, choose the member, wait as the read concern asks.
 
@@ -112,6 +120,7 @@ class Simulation:
             session: The read's explicit session, or None.
             max_time_ms: Its time limit in milliseconds, or None.
             for_stream: Whether it opens a change stream.
+            came: Tells whether the collection is new.
 
         Raises:
             PyMongoError: What the driver or the server raises.
@@ -127,6 +136,8 @@ class Simulation:
                 after=0 if session is None else session.read_after(self),
                 at=None if session is None else session.read_at(self),
             )
+            if came is not None:
+                concern = of_collection(self.replica_set, member, concern, came)
             wait = self.start_read(operation, member, concern, max_time_ms)
         self.wait_until(wait.until_us)
         if wait.error is not None:

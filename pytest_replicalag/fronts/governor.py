@@ -15,7 +15,7 @@ from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.records import Read, Write
 from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.member import Member
-from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
+from pytest_replicalag.replicaset.read_concern import Came, ReadConcern, Wait
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 from pytest_replicalag.replicaset.write_concern import Acknowledgement
 
@@ -66,6 +66,7 @@ class Running(Protocol):
         max_time_ms: int | None,
         *,
         for_stream: bool = False,
+        came: Came | None = None,
     ) -> ReadPlan:
         """Charge a round trip, choose the member, wait as the read concern asks."""
 

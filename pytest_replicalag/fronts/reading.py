@@ -13,6 +13,7 @@ from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import ReadPlan, Running
+from pytest_replicalag.fronts.pipelines import joined
 from pytest_replicalag.records import Read
 from pytest_replicalag.replicaset import server_errors
 
@@ -88,6 +89,8 @@ def answer(
     if asked.level == "snapshot" and not _in_snapshot(engine, target, running, plan):
         applied = running.replica_set.applied(plan.member)
         return comparable.at(engine, target, applied).result
+    if asked.level == "majority":
+        _check_joined(engine, comparable, target, running, plan)
     then = comparable.at(engine, target, position)
     if not running.checks or not then.past.changed() or not comparable.is_deterministic:
         return then.result
@@ -130,6 +133,25 @@ def _in_snapshot(engine: MemoryEngine, target: Target, running: Running, plan: R
     oplog = running.replica_set.oplog
     came = then.replaced.oldest if is_replaced else position + 1
     raise server_errors.snapshot_unavailable(oplog.timestamp(position), oplog.timestamp(came))
+
+
+def _check_joined(
+    engine: MemoryEngine, comparable: Comparable, target: Target, running: Running, plan: ReadPlan
+) -> None:
+    """Raise what a server raises for a join with a collection that a majority does not have yet.
+
+    Raises:
+        OperationFailure: Error 246.
+    """
+    if comparable.operation != "aggregate":
+        return
+    position, applied = plan.position, running.replica_set.applied(plan.member)
+    for name in joined(comparable.arguments[0]):
+        came = engine.came_between(target.database, name, position, applied)
+        if came:
+            oplog = running.replica_set.oplog
+            times = oplog.timestamp(position), oplog.timestamp(came)
+            raise server_errors.snapshot_unavailable(*times)
 
 
 _MODES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")

@@ -5,7 +5,8 @@ MongoDB manual, Read Concern; driver specification, Causal Consistency; Snapshot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pytest_replicalag.errors import EndlessWaitError
@@ -14,7 +15,16 @@ from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.optime import TERM
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 
-__all__ = ["LEVELS", "ReadConcern", "Wait", "check", "read_position", "wait_for"]
+__all__ = [
+    "LEVELS",
+    "Came",
+    "ReadConcern",
+    "Wait",
+    "check",
+    "of_collection",
+    "read_position",
+    "wait_for",
+]
 
 LEVELS: Final = ("local", "available", "majority", "linearizable", "snapshot")
 
@@ -27,11 +37,14 @@ class ReadConcern:
         level: One of `LEVELS`; None is the server's default, `local`.
         after: The position that the member must have applied (`afterClusterTime`), or 0.
         at: The position to read at (`atClusterTime`, level `snapshot` only), or None.
+        came: The position at which the collection came that is read, if the member has it and a
+            majority has not (level `majority` only), or 0.
     """
 
     level: str | None = None
     after: int = 0
     at: int | None = None
+    came: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +61,26 @@ class Wait:
 
 
 NO_WAIT: Final = Wait(until_us=0)
+
+
+Came = Callable[[int, int], int]
+"""Tells where the collection of a read came: after the first position, up to the second; else 0."""
+
+
+def of_collection(
+    replica_set: ReplicaSet, member: Member, concern: ReadConcern, came: Came
+) -> ReadConcern:
+    """The read concern of a read of a collection that may be new.
+
+    What a majority has committed knows no collection that came later, and a server does not take
+    it for an absent one: it waits until a majority has it.
+    """
+    if concern.level != "majority":
+        return concern
+    committed, applied = replica_set.majority_applied(member), replica_set.applied(member)
+    if committed >= applied:
+        return concern
+    return replace(concern, came=came(committed, applied))
 
 
 def wait_for(
@@ -81,7 +114,7 @@ def wait_for(
             waited_for = _waited_for(replica_set, member, concern)
             return Wait(until_us=deadline_us, error=server_errors.max_time_expired(waited_for))
     if over_us is None:
-        position = concern.after or concern.at or replica_set.oplog.last
+        position = max(concern.after, concern.came) or concern.at or replica_set.oplog.last
         # The others do not matter if the member itself will never have it.
         laggards = replica_set.laggards(position, [member]) or replica_set.laggards(position)
         raise EndlessWaitError(f"{operation} on {member.name}", _awaited(concern), laggards)
@@ -122,8 +155,8 @@ def _dues(replica_set: ReplicaSet, member: Member, concern: ReadConcern) -> list
         # The server writes a no-op, and waits until a majority has that.
         noop = replica_set.oplog.append(replica_set.clock.now_us, None)
         dues.append(replica_set.acknowledged_us(noop, replica_set.majority))
-    elif concern.level in ("majority", "snapshot") and needed:
-        dues.append(_committed_us(replica_set, needed))
+    elif concern.level in ("majority", "snapshot") and (needed or concern.came):
+        dues.append(_committed_us(replica_set, max(needed, concern.came)))
     return dues
 
 
@@ -137,6 +170,8 @@ def _committed_us(replica_set: ReplicaSet, position: int) -> int | None:
 def _awaited(concern: ReadConcern) -> str:
     if concern.level == "linearizable":
         return "a majority of the members has the newest write (read concern linearizable)"
+    if concern.came > concern.after:
+        return "a majority of the members has the collection, which is new (read concern majority)"
     if concern.level in ("majority", "snapshot"):
         return f"the session's last write is on a majority (read concern {concern.level})"
     return "the member has the session's last write (causal consistency)"

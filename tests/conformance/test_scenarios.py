@@ -105,6 +105,34 @@ def read_concern_majority_on_a_held_minority(d):
 
 
 @scenario
+def a_majority_waits_for_a_collection_that_is_new(d):
+    """What a majority has committed does not make a collection an absent one."""
+    seeded(d)
+    d.collection("emptied").insert_one({"_id": 1})
+    d.collection("emptied").delete_many({})
+    d.settle()
+    d.hold(*SECONDARIES)
+    for name in ("c", "new", "emptied"):
+        d.collection(name, w=1).insert_one({"_id": 9})
+    for name in ("c", "new", "emptied", "absent"):
+        for member in ("primary", "secondary-1"):
+            view = d.collection(name, member=member, level="majority")
+            old = d.collection(member=member, level="majority")
+            lookup = {"from": name, "localField": "_id", "foreignField": "_id", "as": "found"}
+            yield told(lambda: list(view.find().max_time_ms(60)))  # noqa: B023
+            yield told(lambda: view.count_documents({}, maxTimeMS=60))  # noqa: B023
+            yield told(lambda: view.estimated_document_count(maxTimeMS=60))  # noqa: B023
+            yield told(lambda: list(old.aggregate([{"$lookup": lookup}])))  # noqa: B023
+        view = d.collection(name, member="secondary-1", level="majority")
+        yield observed(lambda: view.find(sort=[("_id", 1)]))  # noqa: B023
+    yield d.collection(level="majority").estimated_document_count()
+    yield d.collection("emptied", level="majority").estimated_document_count(maxTimeMS=60)
+    d.release()
+    d.settle()
+    yield list(d.collection("new", level="majority").find())
+
+
+@scenario
 def counts_distinct_and_aggregate_on_a_held_secondary(d):
     c = seeded(d)
     d.hold("secondary-2")

@@ -47,10 +47,13 @@ class Comparable:
     Attributes:
         reads_others: Whether it may read other collections than its own.
         is_deterministic: Whether the same data give the same result.
+        of_metadata: Whether it tells of metadata, which are as new as the member at each read
+            concern.
     """
 
     reads_others = False
     is_deterministic = True
+    of_metadata = False
 
     def __init__(self, operation: str, arguments: tuple[Any, ...], filter: Any = None) -> None:
         self.operation = operation
@@ -263,6 +266,8 @@ class OtherRead(Comparable):
         reads_others: Whether it may read other collections than its own.
         is_deterministic: Whether the same data give the same result.
         ignores_order: Whether the result is a set.
+        of_metadata: Whether it tells of metadata, which are as new as the member at each read
+            concern.
     """
 
     def __init__(
@@ -275,8 +280,10 @@ class OtherRead(Comparable):
         reads_others: bool = False,
         is_deterministic: bool = True,
         ignores_order: bool = False,
+        of_metadata: bool = False,
     ) -> None:
         super().__init__(operation, arguments, filter)
+        self.of_metadata = of_metadata
         self._run = run
         self.reads_others = reads_others
         self.is_deterministic = is_deterministic

@@ -73,6 +73,25 @@ class MemoryEngine:
             store._remove_expired_documents()
         return bool(store.versions.newest > position or store.incarnations.newest > position)
 
+    def came_between(self, database: str, collection: str, after: int, until: int) -> int:
+        """Where a collection came that is there at one position and was not at an earlier one.
+
+        Args:
+            database: The collection's database.
+            collection: Its name.
+            after: The earlier position.
+            until: The later one.
+
+        Returns:
+            The position at which it was created, or got its name; 0 if it did not come in between.
+        """
+        history = self.server[database]
+        store = history._collections.get(collection)
+        if store is None or not store.exists:
+            return 0
+        came = max(store.came_after + 1, history.names.changed_at(collection))
+        return came if after < came <= until else 0
+
     # -- change streams --------------------------------------------------------------------
 
     @property

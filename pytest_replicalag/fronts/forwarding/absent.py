@@ -7,7 +7,8 @@ collection has in the place of each that was not there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bson import Timestamp
@@ -15,10 +16,20 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.mongod import snapshots
 from pytest_replicalag.engines.mongod.replies import decoded, encoded
+from pytest_replicalag.fronts.forwarding.members_data import Asked
 from pytest_replicalag.fronts.forwarding.request import Forwarded
+from pytest_replicalag.fronts.pipelines import JOINING, joined, joined_by
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
 
-__all__ = ["TOO_OLD", "UNAVAILABLE", "failure_of", "is_absent", "is_capped", "without_absent"]
+__all__ = [
+    "TOO_OLD",
+    "UNAVAILABLE",
+    "came_between",
+    "failure_of",
+    "is_absent",
+    "is_capped",
+    "without_absent",
+]
 
 UNAVAILABLE: Final = 246
 """`SnapshotUnavailable`."""
@@ -28,8 +39,6 @@ TOO_OLD: Final = 239
 
 _NOBODY: Final = "replicalag.absent"
 """The name that no collection has."""
-
-_JOINING: Final = ("$lookup", "$graphLookup", "$unionWith")
 
 _SHORT: Final = 200
 """A reply that tells of a failure, or of nothing, is seldom much longer; others are not decoded."""
@@ -49,11 +58,18 @@ def is_capped(failure: Mapping[str, Any]) -> bool:
     return "capped" in str(failure.get("errmsg"))
 
 
-def without_absent(forwarded: Forwarded, time: Timestamp) -> bytes:
-    """The reply to a read of collections some of which were not there at that optime."""
+def without_absent(forwarded: Forwarded, time: Timestamp, known: Timestamp) -> bytes:
+    """The reply to a read of collections some of which were not there at an optime.
+
+    Args:
+        forwarded: The read.
+        time: The optime of the data.
+        known: The optime at which a collection must not be there to be taken for absent.
+    """
     request, body = forwarded.request, forwarded.message.body
-    names = {request.collection, *_joined(request.command.get("pipeline"))}
-    absent = {name for name in names if is_absent(forwarded, name, time)}
+    names = {request.collection, *joined(request.command.get("pipeline"))}
+    upstream = forwarded.connection.upstream
+    absent = {name for name in names if is_absent(upstream, request.database, name, known)}
     fields: dict[str, Any] = {}
     if request.collection in absent:
         fields[request.name] = _NOBODY
@@ -67,7 +83,31 @@ def without_absent(forwarded: Forwarded, time: Timestamp) -> bytes:
     return op_msg(0, forwarded.message.request_id, encoded(document))
 
 
-def is_absent(forwarded: Forwarded, collection: str, time: Timestamp) -> bool:
+def came_between(
+    asked: Asked, database: str, collection: str, times: Callable[[int], Timestamp], found: range
+) -> int:
+    """At which of some positions a collection came that was not there before them.
+
+    Args:
+        asked: Has the data.
+        database: The collection's database.
+        collection: Its name.
+        times: Tells the optime of a position.
+        found: The positions, of which it is there at the last one if it came.
+
+    Returns:
+        The position; 0 if it was there before, or is not there.
+    """
+
+    def is_there(position: int) -> bool:
+        return not is_absent(asked, database, collection, times(position))
+
+    if not found or is_there(found.start - 1) or not is_there(found[-1]):
+        return 0
+    return found[bisect_left(found, True, key=is_there)]
+
+
+def is_absent(asked: Asked, database: str, collection: str, time: Timestamp) -> bool:
     """Whether a collection, or what a view looks at, was not there at an optime."""
     probe = {
         "find": collection,
@@ -75,33 +115,13 @@ def is_absent(forwarded: Forwarded, collection: str, time: Timestamp) -> bool:
         "singleBatch": True,
         "projection": {"_id": 1},
         "readConcern": {"level": "snapshot", "atClusterTime": time},
-        "$db": forwarded.request.database,
+        "$db": database,
     }
     try:
-        forwarded.connection.upstream.command(probe)
+        asked.command(probe)
     except OperationFailure as error:
         return error.code == UNAVAILABLE and not is_capped(error.details or {})
     return False
-
-
-def _joined(part: Any) -> Iterator[str]:
-    """The collections that a pipeline reads besides its own."""
-    if isinstance(part, list):
-        for item in part:
-            yield from _joined(item)
-    elif isinstance(part, Mapping):
-        for key, value in part.items():
-            if key in _JOINING and (name := _name_in(value)) is not None:
-                yield name
-            yield from _joined(value)
-
-
-def _name_in(stage: Any) -> str | None:
-    """The collection that a stage joins."""
-    if isinstance(stage, str):
-        return stage
-    name = stage.get("from", stage.get("coll")) if isinstance(stage, Mapping) else None
-    return name if isinstance(name, str) else None
 
 
 def _renamed(part: Any, absent: set[str]) -> Any:
@@ -113,7 +133,7 @@ def _renamed(part: Any, absent: set[str]) -> Any:
     renamed = {}
     for key, value in part.items():
         value = _renamed(value, absent)
-        if key in _JOINING and _name_in(value) in absent:
+        if key in JOINING and joined_by(value) in absent:
             if isinstance(value, str):
                 value = _NOBODY
             else:

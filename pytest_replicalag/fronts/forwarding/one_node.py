@@ -94,8 +94,11 @@ class OneNode:
         with self._lock:
             is_old = plan.position < request.running.replica_set.oplog.last
             time = history.timestamp(plan.position)
+            applied = history.timestamp(request.running.replica_set.applied(plan.member))
         if is_old and not snapshots.is_of_now(request.name, request.command):
-            return self._at(forwarded, time)
+            # A majority that does not have a collection yet does not make it an absent one.
+            known = applied if concern.level == "majority" else time
+            return self._at(forwarded, time, known)
         return self._now(forwarded, plan)
 
     def read_newest(self, forwarded: Forwarded, member: Member) -> bytes:
@@ -153,19 +156,27 @@ class OneNode:
         failure = failure_of(reply)
         if failure is None or failure["code"] != UNAVAILABLE or is_capped(failure):
             return reply
-        if is_absent(forwarded, forwarded.request.collection, applied):
-            return without_absent(forwarded, at)
+        request = forwarded.request
+        upstream = forwarded.connection.upstream
+        if is_absent(upstream, request.database, request.collection, applied):
+            return without_absent(forwarded, at, at)
         return reply
 
-    def _at(self, forwarded: Forwarded, time: Timestamp) -> bytes:
-        """The data that a lagging member has."""
+    def _at(self, forwarded: Forwarded, time: Timestamp, known: Timestamp) -> bytes:
+        """The data that a lagging member has.
+
+        Args:
+            forwarded: The read.
+            time: The optime of the data.
+            known: That of the collections that it knows.
+        """
         if forwarded.request.name == "count":
             return count_at(forwarded, time)
         body = snapshots.read_at(forwarded.message.body, time)
         reply = forwarded.exchange_body(body)
         failure = failure_of(reply)
         if failure is not None and failure["code"] == UNAVAILABLE and not is_capped(failure):
-            reply = without_absent(forwarded, time)
+            reply = without_absent(forwarded, time, known)
             failure = failure_of(reply)
         if failure is None:
             return _without_time(forwarded, reply)

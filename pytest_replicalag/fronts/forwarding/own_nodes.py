@@ -33,6 +33,8 @@ _UNKNOWN: Final = -1
 """Where a member is that nobody has looked at in this simulation."""
 
 
+_PATIENCE_MS: Final = 10_000
+
 _OF_A_MAJORITY: Final = frozenset({"majority", "snapshot"})
 
 
@@ -160,11 +162,15 @@ class OwnNodes:
     ) -> bytes:
         """The reply of a member that lags, or to a read with a read concern."""
         sent = forwarded.request.command.get("readConcern")
-        body = forwarded.message.body
+        fields: dict[str, Any] = {}
         if isinstance(sent, Mapping) and "afterClusterTime" in sent:
             rest = {key: value for key, value in sent.items() if key != "afterClusterTime"}
-            body = with_fields(body, readConcern=rest or None)  # the simulation has waited
-        return self._ask(forwarded, plan.member, body)
+            fields["readConcern"] = rest or None  # the simulation has waited
+        if concern.level in _OF_A_MAJORITY and not forwarded.request.command.get("maxTimeMS"):
+            # Of a collection that is new, the member waits for a majority that may be held back.
+            fields["maxTimeMS"] = _PATIENCE_MS
+        body = forwarded.message.body
+        return self._ask(forwarded, plan.member, with_fields(body, **fields) if fields else body)
 
     def read_newest(self, forwarded: Forwarded, member: Member) -> bytes:
         """The reply of a member that has everything."""

@@ -6,6 +6,7 @@ MongoDB manual, Read Concern "snapshot"; driver specification, Causal Consistenc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from bson import Timestamp
@@ -15,6 +16,7 @@ from pytest_replicalag.engines.mongod.history import History
 from pytest_replicalag.engines.mongod.replies import (
     with_operation_time,
 )
+from pytest_replicalag.fronts.forwarding.absent import came_between
 from pytest_replicalag.fronts.forwarding.describing import describe_read
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
 from pytest_replicalag.fronts.forwarding.members_data import MembersData
@@ -23,7 +25,9 @@ from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.staleness import Staleness
 from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
+from pytest_replicalag.fronts.wire.reads import counts_metadata
 from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
 
 __all__ = ["Reads"]
@@ -78,12 +82,14 @@ class Reads:
             preference = self._preferences.preference(request)
             member = self._preferences.serving(request, preference)
             concern = self.concern(request, history)
+        concern = self._of_collection(forwarded, history, member, concern)
+        with self._lock:
             wait = running.start_read(
                 describe_read(request)[0], member, concern, request.command.get("maxTimeMS")
             )
         self.wait(request, wait)
         with self._lock:
-            plan = running.finish_read(member, concern)
+            plan = running.finish_read(member, _LOCAL if counts_metadata(request) else concern)
         plan = self._data.reached(forwarded, history, plan, concern)
         with self._lock:
             newest = running.replica_set.oplog.last
@@ -144,6 +150,27 @@ class Reads:
             after=history.position_of(after) if isinstance(after, Timestamp) else 0,
             at=history.position_of(at) if isinstance(at, Timestamp) else None,
         )
+
+    def _of_collection(
+        self, forwarded: Forwarded, history: History, member: Member, concern: ReadConcern
+    ) -> ReadConcern:
+        """The read concern of a read of a collection that may be new; see `of_collection`."""
+        request = forwarded.request
+        replica_set = request.running.replica_set
+        with self._lock:
+            committed, applied = replica_set.majority_applied(member), replica_set.applied(member)
+            is_new = history.has_changed(request.database, committed)
+        if concern.level != "majority" or not is_new or self._data.are_nodes:
+            return concern  # a node does that itself
+
+        def time(position: int) -> Timestamp:
+            with self._lock:
+                return history.timestamp(position)
+
+        primary = self._data.primary(forwarded)
+        positions = range(committed + 1, applied + 1)
+        came = came_between(primary, request.database, request.collection, time, positions)
+        return replace(concern, came=came)
 
     def wait(self, request: Request, wait: Wait) -> None:
         """Let the wait for a read concern pass.

@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pymongo.read_concern import ReadConcern
-
 from pytest_replicalag.engines.memory.comparison import Comparable, OtherRead
 from pytest_replicalag.fronts.mongomock.change_stream import Watchable, Watched
 from pytest_replicalag.fronts.mongomock.operations import Front, Target
@@ -200,13 +198,12 @@ class RoutedCollection(Watchable):
     def estimated_document_count(self, **kwargs: Any) -> Any:
         """How many documents there are; see pymongo's `Collection.estimated_document_count`."""
         read = OtherRead(
-            "estimated_document_count", (), lambda coll: coll.estimated_document_count(**kwargs)
+            "estimated_document_count",
+            (),
+            lambda coll: coll.estimated_document_count(**kwargs),
+            of_metadata=True,
         )
-        # The server counts from the collection's metadata, which is as new as the member, at each
-        # read concern; a linearizable one it waits for, or refuses, as for any other read.
-        own = self._options.read_concern
-        level = own if own is not None and own.level == "linearizable" else ReadConcern()
-        return self._read(read, None, kwargs.get("maxTimeMS"), level=level)
+        return self._read(read, None, kwargs.get("maxTimeMS"))
 
     def distinct(
         self, key: str, filter: Any = None, session: Any = None, *args: Any, **kwargs: Any

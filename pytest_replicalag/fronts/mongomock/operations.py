@@ -16,7 +16,7 @@ from pytest_replicalag.call_sites import caller
 from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.journal import Journal
-from pytest_replicalag.fronts.governor import Governor, Running
+from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
 from pytest_replicalag.fronts.mongomock.beside import write_beside
 from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction
 from pytest_replicalag.fronts.mongomock.outcome import (
@@ -237,9 +237,14 @@ class Front:
             with self.governor.lock:
                 self.engine.attach(running.journal)
                 self.engine.expire()
-        plan = running.plan_read(comparable.operation, preference, level, session, max_time_ms)
+        came = partial(self.engine.came_between, target.database, target.collection)
+        plan = running.plan_read(
+            comparable.operation, preference, level, session, max_time_ms, came=came
+        )
         with self.governor.lock:
             self.engine.attach(running.journal)
+            if comparable.of_metadata:
+                plan = ReadPlan(plan.member, running.replica_set.applied(plan.member))
             number = 0 if session is None else session.number
             asked = Asked(
                 read_preference=lambda: in_words(preference),

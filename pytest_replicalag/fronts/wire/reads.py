@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from bson import Int64, Timestamp
@@ -18,7 +19,7 @@ from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.member import Member
-from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
+from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait, of_collection
 
 __all__ = ["READS", "Reads", "batch_last", "batch_reply", "pause"]
 
@@ -55,7 +56,8 @@ class Reads:
         running.replica_set.clock.round_trip()
         preference = self.preferences.preference(request)
         member = self.preferences.serving(request, preference)
-        concern = self.concern(request)
+        came = partial(self._engine.came_between, request.database, request.collection)
+        concern = of_collection(running.replica_set, member, self.concern(request), came)
         wait = running.start_read(
             comparable.operation, member, concern, request.command.get("maxTimeMS")
         )
@@ -139,7 +141,7 @@ class Reads:
         preference: Any,
     ) -> Reply:
         running = request.running
-        plan = running.finish_read(member, concern)
+        plan = running.finish_read(member, _LOCAL if counts_metadata(request) else concern)
         asked = Asked(
             read_preference=lambda: in_words(preference),
             level=concern.level,
@@ -216,6 +218,11 @@ class Reads:
             number = cursor.number
         namespace = request.cursor_namespace
         return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": namespace}}
+
+
+def counts_metadata(request: Request) -> bool:
+    """Whether it counts from metadata, which are as new as the member at each read concern."""
+    return request.name == "count" and not request.command.get("query")
 
 
 def batch_last(reply: Mapping[str, Any]) -> dict[str, Any]:
