@@ -330,6 +330,28 @@ def snapshot_session_reads_one_moment(d):
 
 
 @scenario
+def a_find_of_an_absent_collection_takes_no_snapshot(d):
+    c = seeded(d)
+    reads: list[Callable[[Any, Any], Any]] = [
+        lambda c, s: c.find_one(session=s),
+        lambda c, s: list(c.find(session=s)),
+        lambda c, s: c.count_documents({}, session=s),
+        lambda c, s: c.distinct("x", session=s),
+        lambda c, s: list(c.aggregate([{"$match": {}}], session=s)),
+    ]
+    d.collection("emptied").insert_one({"_id": 1})
+    d.collection("emptied").delete_many({})
+    d.settle()
+    for number, read in enumerate(reads):
+        for name in ("absent", "emptied"):
+            with d.client.start_session(snapshot=True) as session:
+                yield read(d.collection(name), session)
+                c.insert_one({"_id": f"{name} {number}"})
+                d.settle()
+                yield c.count_documents({}, session=session)
+
+
+@scenario
 def snapshot_of_a_collection_that_came_later(d):
     c = seeded(d)
     with d.client.start_session(snapshot=True) as session:

@@ -92,6 +92,13 @@ class MemoryEngine:
         came = max(store.came_after + 1, history.names.changed_at(collection))
         return came if after < came <= until else 0
 
+    def existed(self, database: str, collection: str, position: int) -> bool:
+        """Whether a server had a collection at `position`, with documents or without."""
+        if self.past(position).versions(database, collection).is_created:
+            return True
+        store = self.server[database]._collections.get(collection)
+        return store is not None and store.exists and store.came_after < position
+
     # -- change streams --------------------------------------------------------------------
 
     @property

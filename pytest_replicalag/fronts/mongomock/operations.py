@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from pytest_replicalag.call_sites import caller
-from pytest_replicalag.engines.memory.comparison import Comparable
+from pytest_replicalag.engines.memory.comparison import Comparable, FindRead
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
@@ -256,7 +256,15 @@ class Front:
             result = answer(self.engine, comparable, target, running, plan, asked)
             if session is not None:
                 session.has_read(running, plan, level)
+                if session.is_snapshot and self._tells_snapshot(comparable, target, plan):
+                    session.keep_snapshot(running, plan.position)
         return result
+
+    def _tells_snapshot(self, comparable: Comparable, target: Target, plan: ReadPlan) -> bool:
+        """Whether the reply tells the time of the snapshot: not if a find finds no collection."""
+        return not isinstance(comparable, FindRead) or self.engine.existed(
+            target.database, target.collection, plan.position
+        )
 
 
 def _check(

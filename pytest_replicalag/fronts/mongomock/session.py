@@ -284,13 +284,16 @@ class ClientSession:
     def has_read(self, running: Running, plan: ReadPlan, level: str | None) -> None:
         """Take over the times of a reply to a read."""
         self._sync()
-        if self.is_snapshot and self._snapshot_at is None:
-            self._snapshot_at = plan.position
-            self._pin = running.replica_set.pin(plan.position)
         position = plan.position
         if level != "majority":
             position = max(position, running.replica_set.applied(plan.member))
         self._observe(running, position)
+
+    def keep_snapshot(self, running: Running, position: int) -> None:
+        """Read at this position from now on, if the session is not at one already."""
+        if self._snapshot_at is None:
+            self._snapshot_at = position
+            self._pin = running.replica_set.pin(position)
 
     def has_written(self, running: Running, position: int) -> None:
         """Take over the times of a reply to a write."""
