@@ -97,8 +97,10 @@ class Player:
 
     def _read(self, step: Read, session: Any = None, limit_ms: int | None = None) -> Any:
         level = step.level
-        if level == "linearizable" and len(self._held) == len(SECONDARIES):
+        if level in ("linearizable", "majority") and len(self._held) == len(SECONDARIES):
             limit_ms = _PATIENCE_MS
+            if step.method == "distinct":  # it takes none, and may wait for a new collection
+                level = None
         preference = _MODES[step.mode]([{"member": step.member}])
         if session is not None and session.in_transaction:
             preference = None

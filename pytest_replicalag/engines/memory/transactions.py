@@ -23,6 +23,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.change_log import TransactionIdentity
 from pytest_replicalag.engines.memory.contents import METADATA
+from pytest_replicalag.engines.memory.documents import is_same
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.engines.memory.private_stores import PrivateCollection, private_server
 from pytest_replicalag.engines.memory.store import CollectionHistory, ServerHistory
@@ -303,6 +304,7 @@ def _apply(store: PrivateCollection, live: CollectionHistory) -> None:
             live.create_index(name, index)
     keys = [key for key in store.versions.chains if key is not METADATA]
     keys.sort(key=lambda key: store.numbers.get(key, -1))  # inserts keep their order
+    unchanged = [key for key in keys if _is_unchanged(store, live, key)]
     begun = live.begin_write()
     try:
         for key in keys:
@@ -314,3 +316,12 @@ def _apply(store: PrivateCollection, live: CollectionHistory) -> None:
     finally:
         if begun:
             live.end_write()
+    for key in unchanged:  # replaced by its like, of which a server has an oplog entry
+        live[key] = live._documents[key]
+
+
+def _is_unchanged(store: PrivateCollection, live: CollectionHistory, key: Hashable) -> bool:
+    """Whether a document that was written is what it is outside."""
+    if key not in live._documents or live.numbers[key] != store.numbers.get(key):
+        return False
+    return is_same(live._documents[key], store._documents[key])

@@ -134,13 +134,15 @@ def test_a_read_concern_is_honoured_wherever_it_is_set(place):
     concern = ReadConcern("majority")
     with lagging(lag="inf,inf", read_preference="primary", write_concern="1") as running:
         client = running.client
+        client.d.c.insert_one({"_id": 0})
+        running.control.catch_up()  # of a new collection, a majority read waits for a majority
         client.d.c.insert_one({"_id": 1})
         collection = {
             "database": lambda: client.get_database("d", read_concern=concern).c,
             "collection": lambda: client.d.get_collection("c", read_concern=concern),
             "with_options": lambda: client.d.c.with_options(read_concern=concern),
         }[place]()
-        assert collection.find_one() is None
+        assert collection.find_one({"_id": 1}) is None
         [stale] = running.stale
         assert (stale.member, stale.read_concern) == ("primary", "majority")
 

@@ -172,13 +172,18 @@ class Bulks(Writing):
         failed = []
         inserted = 0
         for index, (method, arguments) in group:
+            is_matched = False
             try:
-                getattr(collection, method)(*copy.deepcopy(arguments))
+                result = getattr(collection, method)(*copy.deepcopy(arguments))
                 inserted += method == "insert_one"
+                is_matched = method == "replace_one" and bool(result.matched_count)
             except Exception:
                 failed.append(index)
             if not self.deployment.is_real:
+                newest = self.naive.newest
                 self.log({namespace})
+                if is_matched and newest == self.naive.newest:
+                    self.log_replaced_by_its_like(optime)
             if failed and ordered:
                 break
         if self.deployment.is_real:

@@ -61,6 +61,10 @@ class InProcess:
         position: int = time.inc
         return position
 
+    def has_snapshot(self, session: Any) -> bool:
+        """Whether a snapshot session has its time by now."""
+        return session._snapshot_at is not None
+
     def told_of(self, position: int) -> int:
         """What a session waits for whose time is that of a position."""
         return position
@@ -161,6 +165,9 @@ class OnTheWire(InProcess):
             self.uri(), retryReads=False, event_listeners=[self.clock]
         )
         return self.client
+
+    def has_snapshot(self, session: Any) -> bool:
+        return session._snapshot_time is not None
 
     def uri(self) -> str:
         """Where the members listen."""

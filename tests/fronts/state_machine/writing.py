@@ -42,6 +42,7 @@ class Writing(Machine):
         touched: set[tuple[str, str]] | None = None,
         apart: bool = True,
         batches: Any = lambda error: 1,
+        replaces: bool = False,
     ) -> None:
         """Run a write on both clients, and check result, acknowledgement and oplog.
 
@@ -54,6 +55,7 @@ class Writing(Machine):
             touched: The collections that can have changed, if others than its own.
             apart: Whether changes are one document each.
             batches: How many commands the driver sends, given the write's own error.
+            replaces: Whether it replaces one document.
         """
         naive = self.naive
         database, name = namespace
@@ -78,7 +80,10 @@ class Writing(Machine):
         value, error = self.attempt(lambda: run(with_concern, **options))
         if bare is None:
             expected, failure = self.attempt(lambda: run(self.bare[database][name]))
+            newest = naive.newest
             self.log(touched or {namespace}, apart=apart)
+            if replaces and newest == naive.newest:
+                self.log_replaced_by_its_like()
         else:
             expected, failure = bare()
         assert self.simulation.replica_set.oplog.last == naive.newest, value
@@ -91,6 +96,12 @@ class Writing(Machine):
                 assert self.deployment.told(error) == self.deployment.told(failure)
             return
         self.acknowledged(concern, batches(failure), expected, failure, value, error)
+
+    def log_replaced_by_its_like(self, until: int | None = None) -> None:
+        """On a server, also a document that is replaced by its like makes an entry."""
+        newest = self.simulation.replica_set.oplog.last if until is None else until
+        if self.deployment.is_wire and newest > self.naive.newest:
+            self.naive.log(self.naive.states[-1])
 
     @rule(
         namespace=TARGETS,
@@ -181,6 +192,7 @@ class Writing(Machine):
             run,
             concern,
             session,
+            replaces=True,
         )
 
     @rule(
@@ -237,4 +249,5 @@ class Writing(Machine):
             concern,
             session,
             batches=lambda error: 0 if error else 1,
+            replaces=kind == "replace",
         )
