@@ -66,10 +66,11 @@ FILTERS = st.one_of(
     st.builds(lambda n: {"arr": n}, NUMBERS),
 )
 
-# Libraries take no operators for the `_id` of what is replaced.
+# Libraries take no operators for the `_id` of what is replaced, and turn a 1.0 into the 1 that
+# was asked for.
 REPLACED = st.runner(default=None).flatmap(
     lambda machine: (
-        FILTERS.filter(lambda f: not isinstance(f.get("_id"), dict))
+        FILTERS.filter(lambda f: not isinstance(f.get("_id"), dict) and f.get("_id") != 1)
         if is_wire(machine)
         else FILTERS
     )
