@@ -10,7 +10,7 @@ import pymongo
 import pytest
 from bson import Binary, Int64
 from pymongo import ReadPreference, WriteConcern
-from pymongo.errors import BulkWriteError, CursorNotFound, OperationFailure
+from pymongo.errors import BulkWriteError, CursorNotFound, ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 from simulating import until
 
@@ -189,10 +189,25 @@ def test_an_unacknowledged_write_arrives(shop):
 
 def test_majority_is_what_a_majority_has(shop):
     orders = shop.client.shop.orders
+    orders.insert_one({})
+    shop.control.catch_up()
     shop.control.pause()
     orders.with_options(write_concern=WriteConcern(w=1)).insert_one({})
     majority = primary(orders).with_options(read_concern=ReadConcern("majority"))
-    assert majority.count_documents({}) == 0
+    assert majority.count_documents({}) == 1
+    shop.control.catch_up("secondary-1")
+    assert majority.count_documents({}) == 2
+
+
+def test_a_majority_read_waits_for_a_collection_that_is_new(shop):
+    shop.control.pause()
+    orders = shop.client.shop.orders
+    orders.with_options(write_concern=WriteConcern(w=1)).insert_one({})
+    majority = primary(orders).with_options(read_concern=ReadConcern("majority"))
+    with pytest.raises(OperationFailure, match="until a majority of the members has the coll"):
+        majority.count_documents({})
+    with pytest.raises(ExecutionTimeout):
+        majority.find_one(max_time_ms=50)
     shop.control.catch_up("secondary-1")
     assert majority.count_documents({}) == 1
 
