@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+import pytest
 
 SHOP = """
 import pymongo
@@ -86,24 +87,30 @@ def port_of(node):
     return node.port
 
 
-def test_the_run_starts_a_node_of_its_own_and_leaves_nothing_behind(project, program):
-    before = left()
+@pytest.fixture
+def temporary(project, monkeypatch):
+    """Where runs of the project keep what is temporary."""
+    folder = project.path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_the_run_starts_a_node_of_its_own_and_leaves_nothing_behind(project, program, temporary):
     project.file("test_it", SHOP)
     result = project.run_apart("--replica-lag=200ms", f"--replica-lag-mongod={program}")
     result.assert_outcomes(passed=4)
-    assert left() == before
+    assert left(temporary) == []
 
 
-def test_each_worker_has_a_node(project, program):
-    before = left()
+def test_each_worker_has_a_node(project, program, temporary):
     project.file("test_it", SHOP)
     options = ("--replica-lag=200ms", f"--replica-lag-mongod={program}", "-n", "2")
     project.run_apart(*options, plugins=("xdist",)).assert_outcomes(passed=4)
-    assert left() == before
+    assert left(temporary) == []
 
 
-def test_an_interrupted_run_leaves_nothing_behind(project, program):
-    before = left()
+def test_an_interrupted_run_leaves_nothing_behind(project, program, temporary):
     project.file(
         "test_it",
         """
@@ -117,22 +124,25 @@ def test_an_interrupted_run_leaves_nothing_behind(project, program):
     command = [sys.executable, "-m", "pytest", "-s", "-p", "pytest_replicalag.plugin"]
     options = ["--replica-lag=200ms", f"--replica-lag-mongod={program}"]
     run = subprocess.Popen(
-        [*command, *options], cwd=project.path, stdout=subprocess.PIPE, text=True
+        [*command, *options],
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     for line in run.stdout:
         if "started" in line:
             break
-    assert left() != before
+    assert left(temporary)
     os.kill(run.pid, signal.SIGINT)
     run.communicate(timeout=60)
-    assert left() == before
+    assert left(temporary) == []
 
 
-def left() -> list[str]:
-    """The temporary folders of nodes, and the processes that use one."""
-    folders = [path.name for path in Path(tempfile.gettempdir()).glob("replica-lag-mongod-*")]
+def left(temporary: Path) -> list[str]:
+    """The folders of nodes in a temporary folder, and the processes that use one."""
+    folders = [path.name for path in temporary.glob("replica-lag-mongod-*")]
     processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    used = [line for line in processes.stdout.splitlines() if "--dbpath" in line]
+    used = [line for line in processes.stdout.splitlines() if f"--dbpath {temporary}" in line]
     return sorted([*folders, *used])
 
 
