@@ -601,6 +601,18 @@ def the_commit_of_an_aborted_transaction_waits_for_its_write_concern(d):
 
 
 @scenario
+def the_end_of_an_unknown_transaction_is_in_the_oplog(d):
+    c = seeded(d)
+    d.hold("secondary-2")
+    with d.client.start_session() as session:
+        session.start_transaction()
+        yield told(lambda: c.insert_one({"_id": 1}, session=session))
+        yield observed(lambda: d.collection(w=3, wtimeout=50).delete_one({"_id": 9}).deleted_count)
+        session.abort_transaction()
+        yield told(lambda: d.collection(w=3, wtimeout=50).delete_one({"_id": 9}))
+
+
+@scenario
 def a_transaction_runs_again_until_it_works(d):
     c = seeded(d)
     runs = []

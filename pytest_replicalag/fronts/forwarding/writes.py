@@ -144,9 +144,11 @@ class Writes:
         """The position of a write that the node has answered."""
         time = operation_time(reply)
         with self._lock:
-            if time is None or request.name == "abortTransaction":
+            is_abort = request.name == "abortTransaction" and failure_of(reply) is None
+            if time is None or is_abort:
                 return request.running.replica_set.oplog.last
-            # The commit of a transaction that has only read is a no-op in the oplog, for its wait.
+            # The commit of a transaction that has only read is a no-op in the oplog, for its wait,
+            # and so is the end of one that the node does not know.
             return history.log(write, time)
 
     # -- write concerns --------------------------------------------------------------------------

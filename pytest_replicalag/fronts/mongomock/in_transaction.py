@@ -175,9 +175,8 @@ class InTransaction:
             except OperationFailure as aborted:
                 if running is None:
                     raise
-                # The server writes a no-op, and that has to be acknowledged.
                 error = aborted
-                position = running.replica_set.oplog.append(running.replica_set.clock.now_us, None)
+                position = _note_unknown(running)
             if running is None:
                 return
             session.has_written(running, position)
@@ -212,7 +211,23 @@ class InTransaction:
             running = self._governor.running
             if running is not None:
                 running.replica_set.clock.round_trip()
-            own.drop()
+            try:
+                own.known()
+            except OperationFailure:
+                if running is not None:
+                    _note_unknown(running)  # the driver is not told of the error
+            else:
+                own.drop()
+
+
+def _note_unknown(running: Running) -> int:
+    """Log the no-op that a server writes when it is to end a transaction that it does not know.
+
+    Returns:
+        Its position, which a commit has to have acknowledged.
+    """
+    replica_set = running.replica_set
+    return replica_set.oplog.append(replica_set.clock.now_us, None)
 
 
 def _write_concern(own: SessionTransaction, running: Running | None) -> dict[str, Any]:

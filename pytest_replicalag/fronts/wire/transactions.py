@@ -129,9 +129,7 @@ class Transactions:
             try:
                 session.check(number)
             except OperationFailure as error:
-                # The server writes a no-op, and that has to be acknowledged.
-                replica_set = request.running.replica_set
-                noop = replica_set.oplog.append(replica_set.clock.now_us, None)
+                noop = _note_unknown(request)
                 return self._writes.acknowledged(request, error_reply(error), noop, concern)
         position = session.commit(request.running)
         self._cursors.close_transaction(session)
@@ -140,7 +138,11 @@ class Transactions:
     def abort(self, request: Request) -> Reply:
         """Abort."""
         session = self._ending(request)
-        session.check(request.command["txnNumber"])
+        try:
+            session.check(request.command["txnNumber"])
+        except OperationFailure:
+            _note_unknown(request)
+            raise
         self._abort(session)
         return {}
 
@@ -175,3 +177,13 @@ def _check_place(request: Request) -> None:
         raise server_errors.invalid_options(
             "Only the first command in a transaction may specify a readConcern"
         )
+
+
+def _note_unknown(request: Request) -> int:
+    """Log the no-op that a server writes when it is to end a transaction that it does not know.
+
+    Returns:
+        Its position, which a commit has to have acknowledged.
+    """
+    replica_set = request.running.replica_set
+    return replica_set.oplog.append(replica_set.clock.now_us, None)
