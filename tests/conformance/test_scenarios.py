@@ -613,6 +613,20 @@ def the_end_of_an_unknown_transaction_is_in_the_oplog(d):
 
 
 @scenario
+def a_collection_that_a_transaction_creates_is_there_for_the_next(d):
+    c = seeded(d)
+    with d.client.start_session() as session:
+        with session.start_transaction():
+            c.update_one({"_id": 1}, {"$set": {"x": 5}}, session=session)
+            d.collection("new").insert_one({"_id": 1}, session=session)
+        with session.start_transaction():
+            yield list(d.collection("new").find(session=session))
+            d.collection("new").update_one({"_id": 1}, {"$set": {"x": 1}}, session=session)
+    d.settle()
+    yield everywhere(d, name="new")
+
+
+@scenario
 def a_transaction_runs_again_until_it_works(d):
     c = seeded(d)
     runs = []

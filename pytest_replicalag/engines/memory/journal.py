@@ -34,6 +34,11 @@ class Journal:
         self._replaced: deque[tuple[int, VersionedMap, Hashable]] = deque()
         self._prune_at = _PRUNE_FROM
 
+    @property
+    def position_before_entry(self) -> int:
+        """The position before the entry that the next change belongs to."""
+        return self.replica_set.oplog.last
+
     def replaced(self, versions: VersionedMap, key: Hashable, image: Any) -> int:
         """Log one change: an oplog entry, and the image that it replaced.
 

@@ -84,7 +84,7 @@ class CollectionHistory:
         """Note when the collection is created, explicitly or by its first document."""
         journal = self._server.journal
         if journal is not None and not self.exists:
-            self.came_after = journal.replica_set.oplog.last
+            self.came_after = journal.position_before_entry
 
     @property
     def journal(self) -> Journal | None:

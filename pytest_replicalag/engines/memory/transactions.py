@@ -271,10 +271,16 @@ class _OneEntry:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._before = journal.replica_set.oplog.last
         self._has_logged = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
+
+    @property
+    def position_before_entry(self) -> int:
+        """The position before the one entry."""
+        return self._before
 
     def replaced(self, *args: Any, **kwargs: Any) -> int:
         """Log a change: the first one makes the entry."""
