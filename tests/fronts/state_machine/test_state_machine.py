@@ -11,11 +11,13 @@ The number of steps is set by the Hypothesis profile; see `conftest.py`.
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import pytest
 from bulks import Bulks
 from controlling import Controlling
 from deployments_under_test import InProcess, OnTheWire
+from hypothesis import settings
 from managing import Managing
 from on_mongod import OnMongod
 from reading import Reading
@@ -68,6 +70,9 @@ class LaggingSetOnMongod(LaggingSet):
     importlib.util.find_spec("mirakuru") is None, reason="a node is started by mirakuru"
 )
 class TestMongod(LaggingSetOnMongod.TestCase):
+    # A step takes several round trips to two real nodes.
+    settings = settings() if "HYPOTHESIS_PROFILE" in os.environ else settings(max_examples=5)
+
     @classmethod
     def tearDownClass(cls) -> None:
         LaggingSetOnMongod.deployment.stop()
