@@ -97,11 +97,11 @@ class OnMongod(OnTheWire):
     def stop(self) -> None:
         super().stop()
         nodes, self._nodes = self._nodes, []
+        if nodes:
+            self._reference.close()  # before its node has gone, which it would wait for
+            self._folder.cleanup()
         for node in nodes:
             node.stop()
-        if nodes:
-            self._reference.close()
-            self._folder.cleanup()
 
 
 class _Renamed:
