@@ -16,5 +16,8 @@ def endpoints_of_its_own(request, monkeypatch):
     module = importlib.import_module("pytest_replicalag.endpoints")
     own = module.Endpoints()
     monkeypatch.setattr(module, "endpoints", own)
+    governor = module.governor
+    resting = governor.resting_settings
     yield
     own.stop()
+    governor.rest_like(resting)  # else the endpoints of later tests have as many members

@@ -58,8 +58,8 @@ def _counts_by_stage(operation: Any) -> bool:
 LIMITS = (
     Limit(
         IN_PROCESS,
-        "A replacement by what is there already changes nothing, and has no entry in the oplog; on "
-        "a server it has.",
+        "A replacement by what is there already is not counted as a modification; a server counts "
+        "it.",
         _replaces,
     ),
     Limit(IN_PROCESS, "The stage `$count` tells of nothing with a document.", _counts_by_stage),

@@ -181,6 +181,7 @@ def _lookup(name: str) -> list[Any]:
 _pipelines = st.one_of(
     st.just([{"$group": {"_id": "$g", "n": {"$sum": "$x"}}}, {"$sort": {"_id": 1}}]),
     names.map(_lookup),
+    names.map(_lookup),
     filters.map(lambda asked: [{"$match": asked}, {"$sort": {"x": -1, "_id": 1}}, {"$limit": 2}]),
     st.just([{"$match": {"x": {"$gte": 1}}}, {"$count": "n"}]),
 )
@@ -208,6 +209,7 @@ _methods = st.one_of(
     st.tuples(st.just("count_documents"), st.tuples(filters), _none),
     st.tuples(st.just("estimated_document_count"), st.just(()), _none),
     st.tuples(st.just("distinct"), st.tuples(st.sampled_from(["x", "g"]), filters), _none),
+    st.tuples(st.just("aggregate"), st.tuples(_pipelines), _none),
     st.tuples(st.just("aggregate"), st.tuples(_pipelines), _none),
 )
 

@@ -64,6 +64,15 @@ class _Only:
         return getattr(self._store, name)
 
 
+def _is_new_document(update: Any) -> bool:
+    """Whether an update is a document to put in place of another one, without an `_id`."""
+    return (
+        isinstance(update, Mapping)
+        and "_id" not in update
+        and not any(name.startswith("$") for name in update)
+    )
+
+
 class EngineCollection:
     """Mixed into a library's `Collection`."""
 
@@ -174,6 +183,21 @@ class LiveCollection(PartialFilters, EngineCollection):
             store.end_write()
 
     def _update(self, spec: Any, document: Any, *args: Any, **kwargs: Any) -> Any:
+        """The library's update; a replacement by what is there already is stored all the same.
+
+        The library writes nothing then. A server compares what it is given, which without an `_id`
+        is never the same, so its oplog has an entry, for which write concerns and causal sessions
+        wait.
+        """
+        result = self._update_logged(spec, document, *args, **kwargs)
+        if result["updatedExisting"] and not result["nModified"] and _is_new_document(document):
+            found = self.find_one(spec, sort=kwargs.get("sort"))
+            key = found["_id"]
+            key = self._hashdict(key) if isinstance(key, dict) else key
+            self._store[key] = self._store[key]
+        return result
+
+    def _update_logged(self, spec: Any, document: Any, *args: Any, **kwargs: Any) -> Any:
         update = super()._update  # type: ignore[misc]
         if self._store.journal is None:
             return update(spec, document, *args, **kwargs)
@@ -207,6 +231,7 @@ class LiveCollection(PartialFilters, EngineCollection):
 
     _bulk_takes_sort: bool
     _hashdict: Any
+    find_one: Any
 
 
 class PastEngineCollection(EngineCollection):

@@ -7,7 +7,7 @@ from typing import Any
 import mongomock
 import pytest
 from bson import Timestamp
-from pymongo import InsertOne, ReadPreference, UpdateOne
+from pymongo import InsertOne, ReadPreference, ReplaceOne, UpdateOne
 from pymongo.errors import ConfigurationError, InvalidOperation, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -80,6 +80,29 @@ def test_a_causal_session_reads_its_own_writes_and_waits_for_them():
             assert client.d.things.find_one({"_id": 2}, session=session) == {"_id": 2}
             assert 190 < (running.control.now() - before).total_seconds() * 1000 <= 200
         assert len(running.stale) == 1
+
+
+@pytest.mark.parametrize("key", [2, {"a": 1}], ids=["key", "document as key"])
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda c, key, s: c.replace_one({"_id": key}, {"n": 1}, session=s),
+        lambda c, key, s: c.find_one_and_replace({"_id": key}, {"n": 1}, session=s),
+        lambda c, key, s: c.bulk_write([ReplaceOne({"_id": key}, {"n": 1})], session=s),
+    ],
+    ids=["replace_one", "find_one_and_replace", "bulk_write"],
+)
+def test_a_causal_session_waits_for_a_replacement_by_what_is_there_already(replace, key):
+    with lagging(things(), lag="0,200ms") as running:
+        things_ = running.client.d.things
+        things_.insert_one({"_id": key, "n": 1})
+        running.control.catch_up()
+        with running.client.start_session() as session:
+            replace(things_, key, session)
+            before = running.control.now()
+            for _ in range(2):  # one of the two is served by the member that lags
+                things_.find_one({"_id": key}, session=session)
+            assert 190 < (running.control.now() - before).total_seconds() * 1000 <= 202
 
 
 def test_a_session_that_is_not_causal_does_not_wait():

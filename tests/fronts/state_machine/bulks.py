@@ -68,6 +68,18 @@ class Bulks(Writing):
         else:
             self.at_once(namespace, run, requests, ordered, concern, session)
 
+    def on_bare(self, collection: Any, namespace: Any, method: str, arguments: Any) -> None:
+        """Run one request on the reference's collection, and log what it did."""
+        newest, replaced = self.naive.newest, 0
+        try:
+            result = getattr(collection, method)(*copy.deepcopy(arguments))
+            if method == "replace_one" and "_id" not in arguments[1]:
+                replaced = result.matched_count
+        finally:
+            self.log({namespace})
+        if replaced and newest == self.naive.newest:
+            self.log_replaced_by_its_like()
+
     def at_once(
         self,
         namespace: Any,
@@ -89,14 +101,12 @@ class Bulks(Writing):
                 command = method[:6]
                 sent.append("update" if command == "replac" else command)
                 try:
-                    getattr(collection, method)(*copy.deepcopy(arguments))
+                    self.on_bare(collection, namespace, method, arguments)
                     inserted += method == "insert_one"
                 except pymongo.errors.WriteError as error:
                     errors.append({"index": index, "code": error.code})
                 except Exception as error:
-                    self.log({namespace})
                     return "", error
-                self.log({namespace})
                 if errors and ordered:
                     break
             if errors:

@@ -98,9 +98,9 @@ class Writing(Machine):
         self.acknowledged(concern, batches(failure), expected, failure, value, error)
 
     def log_replaced_by_its_like(self, until: int | None = None) -> None:
-        """On a server, also a document that is replaced by its like makes an entry."""
+        """Also a document that is replaced by its like makes an entry."""
         newest = self.simulation.replica_set.oplog.last if until is None else until
-        if self.deployment.is_wire and newest > self.naive.newest:
+        if newest > self.naive.newest:
             self.naive.log(self.naive.states[-1])
 
     @rule(

@@ -142,8 +142,10 @@ def _update_one(
             update = [*update, {"$replaceWith": {"$mergeObjects": [own, "$$ROOT"]}}]
     elif is_replacement:
         _check_own_key(update, key)
-        # A server compares what it is given: without an `_id` it is never the same.
-        retypes = "_id" not in update or (document == update and not is_same(document, update))
+        if "_id" not in update:  # a server compares what it is given: never the same
+            collection._update({"_id": key}, update, **more)
+            return 1
+        retypes = document == update and not is_same(document, update)
     else:
         target = target_of(update, document, positions, collection._precedes)
         if not target.update:
