@@ -308,7 +308,7 @@ class RealSet(Deployment):
     def catch_up(self, member: str) -> None:
         newest = self._applied("primary")
         self._fail_point(member, "off")
-        _until(lambda: self._applied(member) >= newest, f"{member} has all")
+        self._until_applied(member, newest)
         self._held.discard(member)
         self.settle()
         self.hold(member)
@@ -321,7 +321,7 @@ class RealSet(Deployment):
         newest = self._applied("primary")
         free = [member for member in SECONDARIES if member not in self._held]
         for member in free:
-            _until(lambda member=member: self._applied(member) >= newest, f"{member} has all")
+            self._until_applied(member, newest)
         if len(free) + 1 > len(MEMBERS) // 2:
             # The commit point reaches the members a moment after the entries.
             for member in ["primary", *free]:
@@ -329,6 +329,10 @@ class RealSet(Deployment):
                     lambda member=member: self._committed(member) >= newest,
                     f"{member} knows that a majority has everything",
                 )
+
+    def _until_applied(self, member: str, newest: Any) -> None:
+        # A secondary may leave a source of entries that has failed it once alone for a minute.
+        _until(lambda: self._applied(member) >= newest, f"{member} has all", seconds=100)
 
     def _applied(self, member: str) -> Any:
         status = self._direct[member].admin.command("replSetGetStatus")
