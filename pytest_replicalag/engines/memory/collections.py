@@ -122,6 +122,13 @@ class EngineCollection:
         """From now on, let finds through this one object give stored documents, not copies."""
         raise NotImplementedError
 
+    def key_of(self, document: Any) -> Any:
+        """The store's key of a document."""
+        key = document["_id"]
+        return self._hashdict(key) if isinstance(key, dict) else key
+
+    _hashdict: Any
+
 
 class LiveCollection(PartialFilters, EngineCollection):
     """The primary's collection: it can be written."""
@@ -155,8 +162,7 @@ class LiveCollection(PartialFilters, EngineCollection):
         """Copies to update in place of the stored documents, each made when its turn comes."""
         store = self._store
         for document in documents:
-            key = document["_id"]
-            yield store.writable(document, self._hashdict(key) if isinstance(key, dict) else key)
+            yield store.writable(document, self.key_of(document))
             if self._only_first:
                 return
 
@@ -192,8 +198,7 @@ class LiveCollection(PartialFilters, EngineCollection):
         result = self._update_logged(spec, document, *args, **kwargs)
         if result["updatedExisting"] and not result["nModified"] and _is_new_document(document):
             found = self.find_one(spec, sort=kwargs.get("sort"))
-            key = found["_id"]
-            key = self._hashdict(key) if isinstance(key, dict) else key
+            key = self.key_of(found)
             self._store[key] = self._store[key]
         return result
 
@@ -230,7 +235,6 @@ class LiveCollection(PartialFilters, EngineCollection):
         return super().bulk_write(requests, *args, **kwargs)  # type: ignore[misc]
 
     _bulk_takes_sort: bool
-    _hashdict: Any
     find_one: Any
 
 
@@ -285,17 +289,11 @@ class PastEngineCollection(EngineCollection):
         """From now on, let finds through this one object give stored documents, not copies."""
         self.copies = False
 
-    def key_of(self, document: Any) -> Any:
-        """The store's key of a document."""
-        key = document["_id"]
-        return self._hashdict(key) if isinstance(key, dict) else key
-
     def project(self, document: Any, *args: Any) -> Any:
         """A stored document as this read returns it."""
         return super()._copy_only_fields(document, *args)  # type: ignore[misc]
 
     _applies: Any
-    _hashdict: Any
 
 
 class EngineDatabase:
