@@ -68,17 +68,20 @@ class Bulks(Writing):
         else:
             self.at_once(namespace, run, requests, ordered, concern, session)
 
-    def on_bare(self, collection: Any, namespace: Any, method: str, arguments: Any) -> None:
-        """Run one request on the reference's collection, and log what it did."""
-        newest, replaced = self.naive.newest, 0
+    def on_bare(
+        self, namespace: Any, method: str, arguments: Any, until: int | None = None
+    ) -> None:
+        """Run one request in the reference, and log what it did; a real one logs by itself."""
+        newest, is_matched = self.naive.newest, False
         try:
+            collection = self.bare[namespace[0]][namespace[1]]
             result = getattr(collection, method)(*copy.deepcopy(arguments))
-            if method == "replace_one" and "_id" not in arguments[1]:
-                replaced = result.matched_count
+            is_matched = method == "replace_one" and bool(result.matched_count)
         finally:
-            self.log({namespace})
-        if replaced and newest == self.naive.newest:
-            self.log_replaced_by_its_like()
+            if not self.deployment.is_real:
+                self.log({namespace})
+                if is_matched and newest == self.naive.newest:
+                    self.log_replaced_by_its_like(until)
 
     def at_once(
         self,
@@ -94,14 +97,13 @@ class Bulks(Writing):
 
         def bare() -> tuple[str, Exception | None]:
             """One request after the other, as the manual says of a bulk write."""
-            collection = self.bare[namespace[0]][namespace[1]]
             errors = []
             inserted = 0
             for index, (method, arguments) in enumerate(requests):
                 command = method[:6]
                 sent.append("update" if command == "replac" else command)
                 try:
-                    self.on_bare(collection, namespace, method, arguments)
+                    self.on_bare(namespace, method, arguments)
                     inserted += method == "insert_one"
                 except pymongo.errors.WriteError as error:
                     errors.append({"index": index, "code": error.code})
@@ -178,22 +180,14 @@ class Bulks(Writing):
         Returns:
             The indexes of those that fail, and how many documents were inserted.
         """
-        collection = self.bare[namespace[0]][namespace[1]]
         failed = []
         inserted = 0
         for index, (method, arguments) in group:
-            is_matched = False
             try:
-                result = getattr(collection, method)(*copy.deepcopy(arguments))
+                self.on_bare(namespace, method, arguments, optime)
                 inserted += method == "insert_one"
-                is_matched = method == "replace_one" and bool(result.matched_count)
             except Exception:
                 failed.append(index)
-            if not self.deployment.is_real:
-                newest = self.naive.newest
-                self.log({namespace})
-                if is_matched and newest == self.naive.newest:
-                    self.log_replaced_by_its_like(optime)
             if failed and ordered:
                 break
         if self.deployment.is_real:
