@@ -1,7 +1,9 @@
 """The endpoints over one real node against a direct connection to it; and a whole run of pytest.
 
-The whole run finds the bug of the example shop: on a node that it starts, and on a real replica set
-of three that is started for it.
+First the same for a relay that only passes bytes on: what is left to gain.
+
+The whole run finds the bug of the example shop: on a node that it starts, in memory, and on a real
+replica set of three that is started for it.
 
 Run: python benchmarks/mongod.py [MONGOD], with the program of a MongoDB server; without one, it
 takes that of the wheel that `tox run -e benchmarks` installs.
@@ -24,6 +26,7 @@ from typing import Any
 import pymongo
 import pytest
 from measure import compare, show
+from relay import relay_to
 
 from pytest_replicalag.endpoints import endpoints
 from pytest_replicalag.engine_choice import MONGOD, EngineChoice, choose
@@ -56,7 +59,7 @@ def find_hundred(client: Any) -> Callable[[], object]:
     return lambda: list(client.shop.hundred.find())
 
 
-def latencies(direct: Any, front: Any, lag: str) -> None:
+def latencies(direct: Any, front: Any, what: str) -> None:
     """Print the rows for single operations."""
     for name, case in (
         ("find_one by _id", find_one),
@@ -64,7 +67,7 @@ def latencies(direct: Any, front: Any, lag: str) -> None:
         ("find, 100 documents", find_hundred),
     ):
         comparison = compare(case(front), case(direct), calls=CALLS, rounds=ROUNDS)
-        show(f"{name}, lag {lag}", comparison, 1.3)
+        show(f"{name}, {what}", comparison, 1.3)
 
 
 def in_threads(uri: str) -> float:
@@ -102,14 +105,14 @@ def in_tasks(uri: str) -> float:
     return asyncio.run(_in_tasks(uri))
 
 
-def throughputs(direct: str, front: str, lag: str) -> None:
+def throughputs(direct: str, front: str, what: str) -> None:
     """Print the rows for many clients at once."""
     for name, measure in ((f"{THREADS} threads", in_threads), (f"{TASKS} tasks", in_tasks)):
         pairs = [(measure(front), measure(direct)) for _ in range(REPEATS)]
         ratio = statistics.median(own / other for own, other in pairs)
         own, other = (statistics.median(side) for side in zip(*pairs, strict=True))
         print(
-            f"find_one, {name}, lag {lag}: {own:.0f}/s, {other:.0f}/s, {ratio:.2f} of direct "
+            f"find_one, {name}, {what}: {own:.0f}/s, {other:.0f}/s, {ratio:.2f} of direct "
             "(to reach: 0.70)"
         )
 
@@ -122,6 +125,13 @@ import pymongo
 def test_order_is_found(client):
     client.shop.orders.insert_one({"_id": 7})
     assert client.shop.orders.find_one({"_id": 7})
+"""
+
+NOTHING = """
+import pymongo
+
+def test_nothing():
+    assert not pymongo
 """
 
 ON_SIMULATED = """
@@ -155,6 +165,7 @@ def client(tmp_path):
     real.stop()
 """
 
+REAL = "real set"
 WATCH_S = 0.02
 
 
@@ -189,24 +200,41 @@ def _megabytes(pid: int) -> float:
 
 def whole_runs(program: Path, folder: Path) -> None:
     """Print the rows for a whole run."""
-    simulated, real = folder / "simulated", folder / "real"
+    simulated, real, bare = folder / "simulated", folder / "real", folder / "bare"
     tests = ROOT / "tests"
     on_real = ON_REAL.format(
         tests=str(tests), conformance=str(tests / "conformance"), program=str(program)
     )
-    for place, conftest in ((simulated, ON_SIMULATED), (real, on_real)):
+    for place, conftest, test in (
+        (simulated, ON_SIMULATED, SHOP),
+        (real, on_real, SHOP),
+        (bare, "", NOTHING),
+    ):
         place.mkdir()
         (place / "conftest.py").write_text(conftest)
-        (place / "test_shop.py").write_text(SHOP)
-    lag = ("--replica-lag=200ms", "--replica-lag-all", f"--replica-lag-mongod={program}")
-    pairs = [(whole_run(simulated, *lag), whole_run(real)) for _ in range(REPEATS)]
+        (place / "test_shop.py").write_text(test)
+    lag = ("--replica-lag=200ms", "--replica-lag-all")
+    on_node = (*lag, f"--replica-lag-mongod={program}")
+    rounds = [
+        {
+            "engine mongod": whole_run(simulated, *on_node),
+            "engine memory": whole_run(simulated, *lag),
+            # What no tool that tests PyMongo's code in pytest gets below.
+            "pytest and PyMongo, no server": whole_run(bare),
+            REAL: whole_run(real),
+        }
+        for _ in range(REPEATS)
+    ]
     for number, (what, reach) in enumerate((("seconds", 0.1), ("megabytes", 0.33))):
-        own = statistics.median(pair[0][number] for pair in pairs)
-        other = statistics.median(pair[1][number] for pair in pairs)
-        print(
-            f"a whole run, {what}: {own:.2f}, real set {other:.2f}, ratio {own / other:.2f} "
-            f"(to reach: {reach})"
-        )
+        medians = {
+            name: statistics.median(one[name][number] for one in rounds) for name in rounds[0]
+        }
+        other = medians.pop(REAL)
+        for name, own in medians.items():
+            print(
+                f"a whole run, {name}, {what}: {own:.2f}, real set {other:.2f}, "
+                f"ratio {own / other:.2f} (to reach: {reach})"
+            )
 
 
 def main() -> None:
@@ -224,11 +252,15 @@ def main() -> None:
             direct, front = process.uri, endpoints.uri
             with pymongo.MongoClient(direct) as client, pymongo.MongoClient(front) as other:
                 client.shop.hundred.insert_many({"_id": n, "name": f"{n}"} for n in range(100))
+                relay = f"mongodb://127.0.0.1:{relay_to(process.port)}/?directConnection=true"
+                with pymongo.MongoClient(relay) as relayed:
+                    latencies(client, relayed, "a relay that only passes bytes on")
+                throughputs(direct, relay, "a relay that only passes bytes on")
                 for lag in ("0", "200ms"):
                     settings = resolve([{"lag": Given(source="benchmark", value=lag)}])
                     with governor.govern(Simulation(settings, "benchmark")):
-                        latencies(client, other, lag)
-                        throughputs(direct, front, lag)
+                        latencies(client, other, f"lag {lag}")
+                        throughputs(direct, front, f"lag {lag}")
         finally:
             endpoints.stop()
             process.stop()

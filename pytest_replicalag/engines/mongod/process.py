@@ -33,6 +33,8 @@ _OPTIONS: Final = (
     *("--setParameter", "minSnapshotHistoryWindowInSeconds=86400"),
     *("--setParameter", "writePeriodicNoops=false"),
     *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    # WiredTiger makes room for 33,000 sessions when it starts, 40 MB; one run needs a few dozen.
+    *("--wiredTigerEngineConfigString", "session_max=4000"),
 )
 
 _SET_NAME: Final = "replicalag"
