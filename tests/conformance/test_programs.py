@@ -3,6 +3,9 @@
 How many is said by the environment variable `CONFORMANCE_PROGRAMS`, from which seed by
 `CONFORMANCE_SEED`. A difference is told with the program up to it; with `CONFORMANCE_SHRINK=1`, it
 is shrunk before, which takes its time.
+
+A member of the real set that is held may, once in a thousand times, apply what it had fetched
+already. So a difference counts if the program shows it again; how many did not is told, too.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ PROGRAMS = int(os.environ.get("CONFORMANCE_PROGRAMS", "25"))
 PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("CONFORMANCE_SHRINK") else [])]
 SEED = int(os.environ.get("CONFORMANCE_SEED", "0"))
 
+MOST_UNSTEADY = 0.005
+"""Which part of the programs may differ once, and not again."""
+
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
 
 _numbers = itertools.count()
@@ -42,7 +48,16 @@ def test_generated_programs(real_set, wire_client, mongod_client, capsys):
         "memory, on the wire": lambda: OnTheWire(wire_client),
         MONGOD: lambda: OnTheWire(mongod_client),
     }
-    begun, played = time.monotonic(), [0, 0]
+    begun, played, unsteady = time.monotonic(), [0, 0], 0
+
+    def differences(program):
+        names = {name: f"{name}{next(_numbers)}" for name in COLLECTIONS}
+        with real_set.program() as deployment:
+            real = observe(deployment, program, names)
+        for engine, deploy in engines.items():
+            with deploy().scenario() as deployment:
+                seen = observe(deployment, program, names)
+            yield difference(engine, seen, real, program)
 
     @seed(SEED)
     @settings(
@@ -55,22 +70,23 @@ def test_generated_programs(real_set, wire_client, mongod_client, capsys):
     )
     @given(programs)
     def play(program):
-        names = {name: f"{name}{next(_numbers)}" for name in COLLECTIONS}
+        nonlocal unsteady
         played[0] += 1
         played[1] += len(program)
-        with real_set.program() as deployment:
-            real = observe(deployment, program, names)
-        for engine, deploy in engines.items():
-            with deploy().scenario() as deployment:
-                seen = observe(deployment, program, names)
-                check(engine, seen, real, program, played[0])
+        if any(differences(program)):
+            again = [told for told in differences(program) if told]
+            if again:
+                pytest.fail(f"program {played[0]}\n" + "\n\n".join(again), pytrace=False)
+            unsteady += 1
 
     play()
     seconds = time.monotonic() - begun
     with capsys.disabled():
         sys.stdout.write(
-            f"\n{played[0]} programs of {played[1]} steps in {seconds:.0f} s: no difference\n"
+            f"\n{played[0]} programs of {played[1]} steps in {seconds:.0f} s: no difference; "
+            f"{unsteady} of them on the real set once, and not again\n"
         )
+    assert unsteady <= max(1, PROGRAMS * MOST_UNSTEADY)
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.words[:40])
@@ -87,14 +103,13 @@ def observe(deployment: Any, program: list[Any], names: dict[str, str]) -> list[
         player.finish()
 
 
-def check(engine: str, seen: list[Any], real: list[Any], program: list[Any], which: int) -> None:
-    """Fail at the first step that was observed differently, and show all up to it."""
+def difference(engine: str, seen: list[Any], real: list[Any], program: list[Any]) -> str:
+    """The first step that was observed differently, with all up to it; empty if there is none."""
     for number, (own, other) in enumerate(zip(seen, real, strict=True)):
         if _compared(engine, program[number], own) != _compared(engine, program[number], other):
             told = "\n".join(f"  {step}" for step in program[: number + 1])
-            pytest.fail(
-                f"program {which}\n{told}\n{engine}: {own}\nreal set: {other}", pytrace=False
-            )
+            return f"{told}\n{engine}: {own}\nreal set: {other}"
+    return ""
 
 
 def _compared(engine: str, step: Any, seen: Any) -> Any:
