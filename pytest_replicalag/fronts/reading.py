@@ -89,7 +89,7 @@ def answer(
     if asked.level == "snapshot" and not _in_snapshot(engine, target, running, plan):
         applied = running.replica_set.applied(plan.member)
         return comparable.at(engine, target, applied).result
-    if asked.level == "majority":
+    if asked.level in ("majority", "snapshot"):
         _check_joined(engine, comparable, target, running, plan)
     then = comparable.at(engine, target, position)
     if not running.checks or not then.past.changed() or not comparable.is_deterministic:
@@ -138,7 +138,9 @@ def _in_snapshot(engine: MemoryEngine, target: Target, running: Running, plan: R
 def _check_joined(
     engine: MemoryEngine, comparable: Comparable, target: Target, running: Running, plan: ReadPlan
 ) -> None:
-    """Raise what a server raises for a join with a collection that a majority does not have yet.
+    """Raise what a server raises for a join with a collection that the member has, not the read.
+
+    It reads a majority's data, or a snapshot.
 
     Raises:
         OperationFailure: Error 246.

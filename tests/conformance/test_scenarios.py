@@ -366,6 +366,24 @@ def snapshot_of_a_collection_that_came_later(d):
 
 
 @scenario
+def snapshot_joins_with_a_collection_that_came_later(d):
+    c = seeded(d)
+    lookup = {"from": "young", "localField": "x", "foreignField": "_id", "as": "f"}
+    pipeline = [{"$lookup": lookup}, {"$sort": {"_id": 1}}]
+    for member in ("primary", "secondary-1"):
+        d.release()
+        d.collection("young").drop()
+        d.settle()
+        with d.client.start_session(snapshot=True) as session:
+            list(c.find(session=session))
+            d.hold("secondary-1", "secondary-2")
+            d.collection("young", w=1).insert_one({"_id": 1})
+            held = d.collection(member=member)
+            told = observed(lambda: list(held.aggregate(pipeline, session=session)))  # noqa: B023
+            yield told[:2] if isinstance(told, tuple) else told
+
+
+@scenario
 def linearizable_reads(d):
     seeded(d)
     yield observed(lambda: list(d.collection(level="linearizable").find(sort=[("_id", 1)])))

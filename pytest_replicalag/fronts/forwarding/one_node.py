@@ -21,7 +21,6 @@ from pytest_replicalag.fronts.forwarding.absent import (
     TOO_OLD,
     UNAVAILABLE,
     failure_of,
-    is_absent,
     is_capped,
     without_absent,
 )
@@ -156,11 +155,7 @@ class OneNode:
         failure = failure_of(reply)
         if failure is None or failure["code"] != UNAVAILABLE or is_capped(failure):
             return reply
-        request = forwarded.request
-        upstream = forwarded.connection.upstream
-        if is_absent(upstream, request.database, request.collection, applied):
-            return without_absent(forwarded, at, at)
-        return reply
+        return without_absent(forwarded, at, applied)
 
     def _at(self, forwarded: Forwarded, time: Timestamp, known: Timestamp) -> bytes:
         """The data that a lagging member has.
