@@ -125,10 +125,9 @@ def _in_snapshot(engine: MemoryEngine, target: Target, running: Running, plan: R
         return True
     then = engine.past(position).versions(target.database, target.collection)
     is_replaced = bool(then.replaced.count) and then.replaced.oldest <= applied
-    now = engine.past(applied).versions(target.database, target.collection)
-    if not now.is_created:
+    if not engine.existed(target.database, target.collection, applied):
         return not is_replaced
-    if then.is_created and not is_replaced:
+    if not is_replaced and engine.existed(target.database, target.collection, position):
         return True
     oplog = running.replica_set.oplog
     came = then.replaced.oldest if is_replaced else position + 1

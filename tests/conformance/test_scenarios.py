@@ -366,6 +366,24 @@ def snapshot_of_a_collection_that_came_later(d):
 
 
 @scenario
+def snapshot_of_a_collection_that_was_empty(d):
+    c = seeded(d)
+    for keep_indexes in (False, True):
+        emptied = d.collection(f"emptied{keep_indexes}")
+        emptied.insert_one({"_id": 1})
+        if keep_indexes:
+            emptied.create_index("x")
+        emptied.delete_many({})
+        d.settle()
+        with d.client.start_session(snapshot=True) as session:
+            list(c.find(session=session))
+            emptied.insert_one({"_id": 2})
+            d.settle()
+            yield observed(lambda: list(emptied.find(session=session)))  # noqa: B023
+            yield observed(lambda: emptied.count_documents({}, session=session))  # noqa: B023
+
+
+@scenario
 def snapshot_joins_with_a_collection_that_came_later(d):
     c = seeded(d)
     lookup = {"from": "young", "localField": "x", "foreignField": "_id", "as": "f"}
