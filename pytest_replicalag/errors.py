@@ -16,6 +16,7 @@ __all__ = [
     "NodeLostError",
     "NotWrappableError",
     "ReplicaLagError",
+    "ScheduleError",
     "SettingError",
     "UnknownMemberError",
 ]
@@ -132,4 +133,26 @@ class HistoryGoneError(NodeError):
             f"the mongod at {node} no longer keeps the past that a lagging member shows; let it "
             "keep more: start it with --setParameter minSnapshotHistoryWindowInSeconds=3600, or "
             "run db.adminCommand({setParameter: 1, minSnapshotHistoryWindowInSeconds: 3600})"
+        )
+
+
+class ScheduleError(ReplicaLagError, LookupError):
+    """A schedule does not fit the test that it is to be replayed on.
+
+    Attributes:
+        schedule: The schedule's text.
+        number: The number of the choice that does not fit, from 1.
+        chosen: Which option it says, from 1.
+        options: How many options the test has there.
+    """
+
+    def __init__(self, schedule: str, number: int, chosen: int, options: int) -> None:
+        self.schedule = schedule
+        self.number = number
+        self.chosen = chosen
+        self.options = options
+        super().__init__(
+            f"the schedule {schedule} is of another test, or of other code: it takes option "
+            f"{chosen} at choice {number}, where this run has {options}; explore again with "
+            "--replica-lag-explore=100"
         )

@@ -40,7 +40,7 @@ _WIDTH_WITHOUT_TERMINAL = 80
 
 
 _state_key = pytest.StashKey[RunOptions]()
-_run_key: pytest.StashKey[TestRun] = pytest.StashKey()
+_run_key: pytest.StashKey[TestRun | None] = pytest.StashKey()
 _is_inner_key = pytest.StashKey[bool]()
 """Whether endpoints were started when the run began."""
 
@@ -110,7 +110,7 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say the setting when lag is on."""
     state = config.stash[_state_key]
-    if state.said("lag") is None or not (settings := state.settings).enabled:
+    if not (settings := state.settings).enabled:
         return []
     from pytest_replicalag.report.terminal import wrapped
 
@@ -174,11 +174,38 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 
         governor.rest_like(settings or item.config.stash[_state_key].settings)
         endpoints.endpoints.make_room()
-    if settings is not None and settings.enabled:
-        from pytest_replicalag.running import TestRun
-
-        item.stash[_run_key] = TestRun(settings, item.nodeid, _replay(item, settings))
+    item.stash[_run_key] = _prepared(item, settings)
     return (yield)
+
+
+def _prepared(item: pytest.Item, settings: Settings | None) -> TestRun | None:
+    """The coming run of a test that lags; None for one that does not, or not this time."""
+    if settings is None or not settings.enabled:
+        return None
+    from pytest_replicalag.protocol import WAY, Way
+    from pytest_replicalag.running import TestRun
+
+    way = item.stash.get(WAY, Way())
+    if way.without_lag:
+        return None
+    return TestRun(settings, item.nodeid, _replay(item, settings), way.recorder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test that lags under many schedules; or again without lag, if it fails."""
+    settings = _settings(item)
+    if settings is None or not settings.enabled:
+        return None
+    from pytest_replicalag.protocol import is_run_by_others, run_explored, run_with_verdict
+
+    if settings.is_scheduled:
+        run_explored(item, nextitem, settings)
+        return True
+    if item.config.stash[_state_key].said("no_verdict") or is_run_by_others(item):
+        return None
+    run_with_verdict(item, nextitem)
+    return True
 
 
 def _replay(item: pytest.Item, settings: Settings) -> str:
@@ -186,9 +213,12 @@ def _replay(item: pytest.Item, settings: Settings) -> str:
     config = item.config
     path, separator, rest = item.nodeid.partition("::")
     path = _show_path(config, str(config.rootpath / path))
-    flags = config.stash[_state_key].flags
+    leave_out = {"seed", "explore", "schedule"} if settings.is_scheduled else {"seed"}
+    flags = config.stash[_state_key].flags(leave_out=frozenset(leave_out))
     command = ["pytest", shlex.quote(path + separator + rest), flags]
-    return " ".join([*filter(None, command), f"--replica-lag-seed={settings.seed}"])
+    if not settings.is_scheduled:
+        command.append(f"--replica-lag-seed={settings.seed}")
+    return " ".join(filter(None, command))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -302,8 +332,10 @@ def _ran_without(item: pytest.Item) -> bool:
     """Whether a test is marked and ran without lag because nobody said one, not even `off`."""
     if item.config.stash[_state_key].said("lag") is not None:
         return False
-    markers = list(item.iter_markers(MARKER))
-    return bool(markers) and not any(mark.args or "lag" in mark.kwargs for mark in markers)
+    settings, markers = _settings(item), list(item.iter_markers(MARKER))
+    is_enabled = settings is not None and settings.enabled
+    says_lag = any(mark.args or "lag" in mark.kwargs for mark in markers)
+    return bool(markers) and not is_enabled and not says_lag
 
 
 class _Reporter:
@@ -323,15 +355,21 @@ class _Reporter:
             self._calls += report.when == "call"
             return
         from pytest_replicalag.report.run_report import RunReport, from_plain
+        from pytest_replicalag.report.schedules import SCHEDULE_TITLE, minimal_schedule
         from pytest_replicalag.report.terminal import section
 
         test = from_plain(plain)
         self._run = self._run or RunReport()
         if not getattr(report, "replica_lag_is_part", False):
             self._run.add(test)
-        if report.failed and test.stale_reads:
-            text = section(test, _width(self._config), partial(_show_path, self._config))
-            report.sections.append((TITLE, text))
+        if not report.failed:
+            return
+        width, show_path = _width(self._config), partial(_show_path, self._config)
+        if test.stale_reads or test.verdict is not None:
+            report.sections.append((TITLE, section(test, width, show_path)))
+        if test.exploration is not None and test.exploration.failing:
+            text = minimal_schedule(test, width, show_path)
+            report.sections.append((SCHEDULE_TITLE, text))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show a line for each distinct stale read, and what else there is to say."""
@@ -339,16 +377,21 @@ class _Reporter:
         if self._run is None and not self._calls and not left_alone:
             return
         from pytest_replicalag.report.run_report import RunReport
+        from pytest_replicalag.report.schedules import schedule_lines
         from pytest_replicalag.report.terminal import summary
 
         run = self._run or RunReport()
         run.unmarked = self._calls if self._config.stash[_state_key].asks_for_lag else 0
         run.left_alone = left_alone
-        lines = summary(run, _width(self._config), partial(_show_path, self._config))
-        if lines:
+        width = _width(self._config)
+        lines = summary(run, width, partial(_show_path, self._config))
+        explored = schedule_lines(run.tests, width)
+        if lines or explored:
             terminalreporter.write_sep("=", TITLE)
-            for line in lines:
-                terminalreporter.write_line(line)
+        for line in lines:
+            terminalreporter.write_line(line)
+        for line, is_good in explored:
+            terminalreporter.write_line(line, green=is_good, red=not is_good)
 
 
 def _width(config: pytest.Config) -> int:

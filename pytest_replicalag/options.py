@@ -143,6 +143,33 @@ OPTIONS: Final = (
         is_flag=True,
     ),
     Option(
+        name="explore",
+        default="0",
+        metavar="N",
+        help=(
+            "Run each test under up to N replication schedules, which Hypothesis searches for one "
+            "that makes it fail; a lag is then the longest that a secondary takes (default: inf)."
+        ),
+    ),
+    Option(
+        name="schedule",
+        default=None,
+        metavar="SCHEDULE",
+        help="Run one test by the schedule that the report of an exploration shows.",
+        in_marker=False,
+    ),
+    Option(
+        name="no_verdict",
+        default="false",
+        metavar="",
+        help=(
+            "Do not run a test that fails under lag again without lag, to tell whether it fails "
+            "only under lag."
+        ),
+        in_marker=False,
+        is_flag=True,
+    ),
+    Option(
         name="seed",
         default="0",
         metavar="N",

@@ -109,6 +109,7 @@ class Observation:
         missed_count: How many changes made the difference.
         missed_from: The position of the oldest of them.
         seen: The newest position at which the same client has read this namespace before.
+        number: Which read of the test it is, from 1.
     """
 
     read: Read
@@ -122,6 +123,7 @@ class Observation:
     missed_count: int
     missed_from: int
     seen: int
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,7 @@ class StaleRead:
         missed_count: How many changes it missed.
         guarantees: The session guarantees that broke, such as `read your writes`.
         fixes: What would have made it fresh, the simplest first.
+        number: Which read of the test it is, from 1.
     """
 
     test: str
@@ -200,6 +203,7 @@ class StaleRead:
     missed_count: int
     guarantees: tuple[str, ...] = field(default=())
     fixes: tuple[str, ...] = field(default=())
+    number: int = 0
 
     def __str__(self) -> str:
         """A sentence: what was read, where it was served, and what it missed."""

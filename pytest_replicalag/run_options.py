@@ -58,7 +58,11 @@ class RunOptions:
                 parse_given(name, given)
         if self.command_line or self.ini:
             self.settings  # noqa: B018 - resolving them checks that they go together
-        if "all" in self.command_line and self.said("lag") is None:
+        explores = self.said("explore") or self.said("schedule") is not None
+        if explores and self.said("engine") == REPLICASET:
+            problem = "members of a real replica set cannot be held at any point; leave one out"
+            raise SettingError("--replica-lag-explore", self.said("explore"), problem)
+        if "all" in self.command_line and self.said("lag") is None and not explores:
             problem = "no lag is given; add --replica-lag=200ms"
             raise SettingError("--replica-lag-all", True, problem)
         if self.said("mongod") is not None and self.said("engine") == MEMORY:
@@ -83,13 +87,16 @@ class RunOptions:
 
         return resolve([self.command_line, self.ini])
 
-    @property
-    def flags(self) -> str:
-        """What the command line gave, to be given again."""
+    def flags(self, *, leave_out: frozenset[str]) -> str:
+        """What the command line gave, to be given again.
+
+        Args:
+            leave_out: The options that are not.
+        """
         return " ".join(
             given.source if given.value is True else f"{given.source}={_again(given.value)}"
             for name, given in self.command_line.items()
-            if name != "seed"
+            if name not in leave_out
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_replicalag.control import ReplicaLag
+from pytest_replicalag.replicaset.explored import Schedule
 from pytest_replicalag.report.run_report import TestReport, to_plain
 from pytest_replicalag.settings import Settings
 from pytest_replicalag.simulation import Simulation, governor
@@ -26,6 +27,7 @@ class TestRun:
         settings: The test's settings.
         test: Its node id.
         replay: The command that runs it again, for its report.
+        schedule: Chooses what its reads miss; None to let its lags decide.
 
     Attributes:
         settings: As given.
@@ -34,10 +36,16 @@ class TestRun:
 
     __test__ = False
 
-    def __init__(self, settings: Settings, test: str, replay: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        test: str,
+        replay: str = "",
+        schedule: Schedule | None = None,
+    ) -> None:
         self.settings = settings
         self.is_calling = False
-        self._simulation = Simulation(settings, test)
+        self._simulation = Simulation(settings, test, schedule)
         self._replay = replay
 
     @property

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from pytest_replicalag.durations import FOREVER
 from pytest_replicalag.errors import SettingError
+from pytest_replicalag.explore.schedule import Schedule
 from pytest_replicalag.options import OPTIONS, Given
 from pytest_replicalag.replicaset.choose import Choose
 from pytest_replicalag.replicaset.lag import Lag
@@ -33,6 +35,8 @@ class Settings:
         choose: Which eligible member serves a read.
         clock: Which clock it runs on.
         on_stale: What a stale read does.
+        explore: How many schedules are tried; 0 to let the lags decide.
+        schedule: The one to run under; None if there is none.
         seed: What is drawn from, with the test's node id.
     """
 
@@ -43,12 +47,19 @@ class Settings:
     choose: Choose
     clock: ClockKind
     on_stale: OnStale
+    explore: int
+    schedule: Schedule | None
     seed: int
 
     @property
     def enabled(self) -> bool:
         """Whether there is lag."""
         return bool(self.lags)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether schedules decide what reads miss."""
+        return self.enabled and bool(self.explore or self.schedule is not None)
 
     def __str__(self) -> str:
         """The lag, what else is not at its default in the marker's words, and the seed."""
@@ -152,8 +163,7 @@ def resolve(layers: Iterable[Mapping[str, Given]]) -> Settings:
         for option in OPTIONS
         if option.name in given or option.default is not None
     }
-    lags = values.get("lag", Off.OFF)
-    lags = () if lags is Off.OFF else lags
+    lags = _lags(values, given)
     if len(lags) > values["secondaries"]:
         raise _too_many_lags(given["lag"], len(lags), values["secondaries"])
     return Settings(
@@ -164,5 +174,25 @@ def resolve(layers: Iterable[Mapping[str, Given]]) -> Settings:
         choose=Choose(values["choose"]),
         clock=ClockKind(values["clock"]),
         on_stale=OnStale(values["on_stale"]),
+        explore=values["explore"],
+        schedule=values.get("schedule"),
         seed=values["seed"],
     )
+
+
+def _lags(values: Mapping[str, Any], given: Mapping[str, Given]) -> tuple[Lag, ...]:
+    """The lags that hold; where schedules decide and nobody has said one, there is no bound.
+
+    Raises:
+        SettingError: Schedules cannot decide on this clock.
+    """
+    deciding = next((name for name in ("schedule", "explore") if values.get(name)), None)
+    if deciding is not None and values["clock"] == ClockKind.WALL.value:
+        source = given[deciding].source
+        problem = "schedules need simulated time; leave out the clock wall, or exploring"
+        raise SettingError(source, given[deciding].value, problem)
+    lags = values.get("lag", ENDLESS if deciding is not None else Off.OFF)
+    return () if lags is Off.OFF else tuple(lags)
+
+
+ENDLESS = (Lag(FOREVER, FOREVER),)

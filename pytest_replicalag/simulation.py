@@ -21,10 +21,12 @@ from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.checker.stale_reads import judge
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Causality, ReadPlan
+from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.records import Observation, Read, StaleRead, Write
 from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
-from pytest_replicalag.replicaset.lag import NO_LAG, assign_lags, seeded
+from pytest_replicalag.replicaset.explored import ExploredReplicaSet, IsRelevant, Schedule
+from pytest_replicalag.replicaset.lag import NO_LAG, assign_lags, bound_lags, seeded
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import (
     Came,
@@ -57,6 +59,7 @@ class Simulation:
     Args:
         settings: The test's settings.
         test: Its node id.
+        schedule: Chooses what each read misses; None to let lags decide.
 
     Attributes:
         settings: As given.
@@ -71,13 +74,19 @@ class Simulation:
         secondary_reads: How many of them a secondary could serve.
     """
 
-    def __init__(self, settings: Settings, test: str) -> None:
+    def __init__(self, settings: Settings, test: str, schedule: Schedule | None = None) -> None:
         self.settings = settings
         self.test = test
         seed = (settings.seed, test)
         clock: Clock = VirtualClock() if settings.clock is ClockKind.VIRTUAL else WallClock()
-        lags = assign_lags(settings.lags or (NO_LAG,), settings.secondaries)
-        self.replica_set = ReplicaSet(clock, lags, *seed)
+        lags = settings.lags or (NO_LAG,)
+        self._explored: ExploredReplicaSet | None = None
+        self.replica_set: ReplicaSet
+        if schedule is None:
+            self.replica_set = ReplicaSet(clock, assign_lags(lags, settings.secondaries), *seed)
+        else:
+            longest = bound_lags(lags, settings.secondaries)
+            self.replica_set = self._explored = ExploredReplicaSet(clock, longest, schedule)
         self.journal = Journal(self.replica_set)
         self.checks = settings.on_stale is not OnStale.IGNORE
         mode = read_pref_mode_from_name(settings.read_preference)
@@ -110,6 +119,7 @@ class Simulation:
         *,
         for_stream: bool = False,
         came: Came | None = None,
+        subject: Subject | None = None,
     ) -> ReadPlan:
         """Charge a round trip, choose the member, wait as the read concern asks.
 
@@ -121,6 +131,7 @@ class Simulation:
             max_time_ms: Its time limit in milliseconds, or None.
             for_stream: Whether it opens a change stream.
             came: Tells whether the collection is new.
+            subject: What it reads.
 
         Raises:
             PyMongoError: What the driver or the server raises.
@@ -128,8 +139,8 @@ class Simulation:
         """
         with governor.lock:
             self.replica_set.clock.round_trip()
-            member = self.select(read_preference, for_stream=for_stream)
-            if level is None and session is None:
+            member = self.select(read_preference, for_stream=for_stream, subject=subject)
+            if level is None and session is None and self._explored is None:
                 return ReadPlan(member, self.replica_set.applied(member))
             concern = ReadConcern(
                 level=level,
@@ -143,19 +154,30 @@ class Simulation:
         if wait.error is not None:
             raise wait.error
         with governor.lock:
-            return self.finish_read(member, concern)
+            return self.finish_read(member, concern, subject)
 
     # What a front asks that does its waiting itself; it holds the lock.
 
-    def select(self, read_preference: Any, *, for_stream: bool = False) -> Member:
+    def select(
+        self, read_preference: Any, *, for_stream: bool = False, subject: Subject | None = None
+    ) -> Member:
         """The member that serves a read, or a change stream; counts the read.
 
         Raises:
             PyMongoError: No member is eligible.
         """
-        member = self._selector.select(read_preference, for_stream=for_stream)
+        if self._explored is None or for_stream:
+            member = self._selector.select(read_preference, for_stream=for_stream)
+        else:
+            eligible = self._selector.eligible(read_preference)
+            member = self._explored.choose_member(eligible, _relevance(subject))
         self.count_read(may_be_stale=read_preference.mode >= _MAY_READ_FROM_SECONDARIES)
         return member
+
+    def member_named(self) -> None:
+        """A client is connected to one member, by its address."""
+        if self._explored is not None:
+            self._explored.member_named()
 
     def count_read(self, *, may_be_stale: bool) -> None:
         """Count a read, and whether a secondary could serve it."""
@@ -174,8 +196,13 @@ class Simulation:
         limit_us = max_time_ms * 1_000 if max_time_ms else None
         return wait_for(self.replica_set, member, concern, operation, limit_us)
 
-    def finish_read(self, member: Member, concern: ReadConcern) -> ReadPlan:
+    def finish_read(
+        self, member: Member, concern: ReadConcern, subject: Subject | None = None
+    ) -> ReadPlan:
         """Where a read is answered once its wait is over."""
+        if self._explored is not None:
+            position = self._explored.read_at(member, concern, _relevance(subject))
+            return ReadPlan(member, position)
         return ReadPlan(member, read_position(self.replica_set, member, concern))
 
     def start_acknowledgement(
@@ -299,8 +326,14 @@ class Simulation:
             missed_count=missed.count,
             missed_from=missed.oldest,
             seen=seen,
+            number=self.reads,
         )
         self.stale_reads.append(judge(self.test, observation, self._shorten))
+
+
+def _relevance(subject: Subject | None) -> IsRelevant:
+    """Which writes matter to a read; all of them, if it is not known what it reads."""
+    return (lambda _write: True) if subject is None else subject.is_changed_by
 
 
 RESTING: Final = "between tests"

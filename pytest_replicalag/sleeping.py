@@ -83,14 +83,43 @@ def _sleeps(
     for module in _HOMES:
         if wanted(module.sleep):
             yield module, "sleep", module.sleep
-    for name, module in list(sys.modules.items()):
-        if type(module) is not ModuleType:
-            continue
-        if name not in _BY_NAME and name not in loaded and not _is_of_project(module):
-            continue
+    others = [sys.modules[name] for name in loaded if name in sys.modules]
+    for module in dict.fromkeys((*_searched.modules(), *filter(_is_module, others))):
         for attribute, value in list(vars(module).items()):
             if wanted(value):
                 yield module, attribute, value
+
+
+class _Searched:
+    """The modules that may have imported a sleep by name.
+
+    A test that is run under many schedules asks many times, and modules seldom come and go.
+    """
+
+    def __init__(self) -> None:
+        self._all: tuple[Any, ...] = ()
+        self._ids: tuple[int, ...] = ()
+        self._modules: tuple[ModuleType, ...] = ()
+
+    def modules(self) -> tuple[ModuleType, ...]:
+        """Those that there are now."""
+        loaded = tuple(sys.modules.values())
+        ids = tuple(map(id, loaded))
+        if ids != self._ids:
+            self._modules = tuple(
+                module
+                for name, module in list(sys.modules.items())
+                if _is_module(module) and (name in _BY_NAME or _is_of_project(module))
+            )
+            self._all, self._ids = loaded, ids  # what is kept keeps its id
+        return self._modules
+
+
+_searched: Final = _Searched()
+
+
+def _is_module(value: Any) -> bool:
+    return type(value) is ModuleType
 
 
 def _is_of_project(module: ModuleType) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_replicalag.durations import FOREVER, Duration, as_duration, parse_duration
+from pytest_replicalag.explore.schedule import Schedule
 from pytest_replicalag.replicaset.choose import Choose
 from pytest_replicalag.replicaset.lag import Lag
 
@@ -93,6 +94,17 @@ def _parse_count(value: Any) -> int:
     if number > MOST_SECONDARIES:
         raise ValueError(f"{number} is too many; write a number up to {MOST_SECONDARIES}")
     return number
+
+
+def _parse_explore(value: Any) -> int:
+    number = _whole_number(value, "100")
+    if number < 0:
+        raise ValueError(f"{number} schedules cannot be tried; write a number from 1, such as 100")
+    return number
+
+
+def _parse_schedule(value: Any) -> Schedule:
+    return Schedule.parse(str(value).strip())
 
 
 def _parse_seed(value: Any) -> int:
@@ -189,5 +201,8 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "engine": _one_of(("memory", "mongod", "replicaset")),
     "mongod": _parse_mongod,
     "intercept": _parse_flag,
+    "explore": _parse_explore,
+    "schedule": _parse_schedule,
+    "no_verdict": _parse_flag,
 }
 """The parser of each option, by the option's name."""

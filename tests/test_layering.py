@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "pytest_replicalag"
 LAYERS = (
     ("plugin",),
     ("hooks",),
+    ("protocol",),
     ("run_options",),
     ("running",),
     ("control", "sleeping"),
@@ -25,6 +26,7 @@ LAYERS = (
     ("engines",),
     ("settings",),
     ("words",),
+    ("explore",),
     ("replicaset",),
     ("checker", "report"),
     ("records",),
@@ -43,6 +45,7 @@ FORBIDDEN = {
     "checker": {"pytest", "mongomock", "threading", "errors"},
     "report": {"pytest", "mongomock", "threading", "call_sites"},
     "settings": {"pytest", "pymongo", "bson", "mongomock", "records"},
+    "explore": {"pytest", "pymongo", "bson", "mongomock", "records"},
     "words": {"pytest", "pymongo", "bson", "mongomock", "records"},
 }
 """What a room must not import although a row below, or from elsewhere."""
@@ -136,7 +139,16 @@ def test_a_right_arrow_is_let_through(room, line):
 
 
 def test_nothing_but_dependencies_and_the_standard_library_is_imported():
-    allowed = {"pytest", "pymongo", "bson", "mongomock", "mongomock_ng", "mirakuru", *RANKS}
+    allowed = {
+        "pytest",
+        "pymongo",
+        "bson",
+        "mongomock",
+        "mongomock_ng",
+        "mirakuru",
+        "hypothesis",
+        *RANKS,
+    }
     allowed |= sys.stdlib_module_names
     sources = [path.read_text("utf-8") for path in PACKAGE.rglob("*.py")]
     assert set().union(*map(imports, sources)) - allowed == set()

@@ -59,6 +59,7 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         missed_count=observation.missed_count,
         guarantees=guarantees,
         fixes=_fixes(observation),
+        number=observation.number,
     )
 
 

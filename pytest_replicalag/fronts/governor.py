@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.engines.memory.journal import Journal
+from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.records import Read, Write
 from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.member import Member
@@ -67,6 +68,7 @@ class Running(Protocol):
         *,
         for_stream: bool = False,
         came: Came | None = None,
+        subject: Subject | None = None,
     ) -> ReadPlan:
         """Charge a round trip, choose the member, wait as the read concern asks."""
 
@@ -105,8 +107,13 @@ class Running(Protocol):
 
     # For a front that does its waiting itself.
 
-    def select(self, read_preference: Any, *, for_stream: bool = False) -> Member:
+    def select(
+        self, read_preference: Any, *, for_stream: bool = False, subject: Subject | None = None
+    ) -> Member:
         """The member that serves a read, or a change stream; counts the read."""
+
+    def member_named(self) -> None:
+        """A client is connected to one member, by its address."""
 
     def count_read(self, *, may_be_stale: bool) -> None:
         """Count a read whose member is known."""
@@ -116,7 +123,9 @@ class Running(Protocol):
     ) -> Wait:
         """What a member waits for before it can answer a read."""
 
-    def finish_read(self, member: Member, concern: ReadConcern) -> ReadPlan:
+    def finish_read(
+        self, member: Member, concern: ReadConcern, subject: Subject | None = None
+    ) -> ReadPlan:
         """Where a read is answered once its wait is over."""
 
     def start_acknowledgement(

@@ -12,7 +12,16 @@ from typing import Protocol
 
 from pytest_replicalag.durations import ZERO, Duration
 
-__all__ = ["NO_LAG", "FixedLag", "Lag", "LagPolicy", "SeededRange", "assign_lags", "seeded"]
+__all__ = [
+    "NO_LAG",
+    "FixedLag",
+    "Lag",
+    "LagPolicy",
+    "SeededRange",
+    "assign_lags",
+    "bound_lags",
+    "seeded",
+]
 
 
 def seeded(*parts: object) -> random.Random:
@@ -109,4 +118,19 @@ def assign_lags(lags: tuple[Lag, ...], secondaries: int) -> tuple[Lag, ...]:
     if len(lags) == 1:
         keeping_up = min((secondaries + 1) // 2, secondaries - 1)
         return (NO_LAG,) * keeping_up + lags * (secondaries - keeping_up)
+    return lags + (NO_LAG,) * (secondaries - len(lags))
+
+
+def bound_lags(lags: tuple[Lag, ...], secondaries: int) -> tuple[Lag, ...]:
+    """How long each secondary takes at most where a schedule chooses, in the order of their names.
+
+    One value is that of each of them, for any may be the one that lags. Several values are for one
+    secondary each; those left over keep up.
+
+    Args:
+        lags: One value, or at most one for each secondary.
+        secondaries: How many there are.
+    """
+    if len(lags) == 1:
+        return lags * secondaries
     return lags + (NO_LAG,) * (secondaries - len(lags))

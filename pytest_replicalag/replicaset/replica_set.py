@@ -135,6 +135,10 @@ class ReplicaSet:
         """The newest position that a majority has applied, as far as the member has it too."""
         return min(self.commit_point(), self.applied(member))
 
+    def shown_to_stream(self, member: Member) -> int:
+        """The newest position whose events a change stream on the member shows."""
+        return self.majority_applied(member)
+
     def majority_applies_us(self, member: Member, position: int) -> int | None:
         """When a majority and the member have the entry; None if never, 0 if they have it."""
         majority_us: int | None = 0

@@ -68,8 +68,6 @@ class ServerSelector:
             ServerSelectionTimeoutError: No member is eligible.
             ConfigurationError: The max staleness is smaller than drivers allow.
         """
-        if read_preference.mode == _PRIMARY_MODE:
-            return self._replica_set.primary
         eligible = self.eligible(read_preference)
         if len(eligible) == 1:
             return eligible[0]
@@ -78,7 +76,14 @@ class ServerSelector:
         return self._rule(eligible)
 
     def eligible(self, read_preference: Any) -> Sequence[Member]:
-        """The members that the driver could send the read to, by name, the primary first."""
+        """The members that the driver could send the read to, by name, the primary first.
+
+        Raises:
+            ServerSelectionTimeoutError: There is none.
+            ConfigurationError: The max staleness is smaller than drivers allow.
+        """
+        if read_preference.mode == _PRIMARY_MODE:
+            return self._replica_set.members[:1]
         known = self._known.get(id(read_preference))
         if known is not None:
             return known[1]

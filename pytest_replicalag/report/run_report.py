@@ -8,12 +8,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
 
-__all__ = ["Finding", "RunReport", "TestReport", "findings", "from_plain", "to_plain"]
+__all__ = [
+    "Exploration",
+    "Finding",
+    "RunReport",
+    "TestReport",
+    "Verdict",
+    "findings",
+    "from_plain",
+    "to_plain",
+]
+
+
+class Verdict(Enum):
+    """What a run without lag says of a test that fails with it."""
+
+    ONLY_LAG = "only lag"
+    ALSO_WITHOUT = "also without"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exploration:
+    """What the search for a schedule that makes a test fail has come to.
+
+    Attributes:
+        tried: How many schedules ran; 0 where one was replayed.
+        failing: The smallest one that makes the test fail, as text; empty if there is none.
+        is_exhausted: Whether there are no others than those that ran.
+        is_steady: Whether the test does the same whenever it runs by the same schedule.
+        is_repeatable: Whether the test passes a second time, after it has passed once.
+    """
+
+    tried: int
+    failing: str = ""
+    is_exhausted: bool = False
+    is_steady: bool = True
+    is_repeatable: bool = True
+
+    def plain(self) -> dict[str, Any]:
+        """As a dict."""
+        return _fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +69,8 @@ class TestReport:
         is_checked: Whether stale reads were looked for.
         stale_reads: Its stale reads, in order.
         replay: The command that runs it again, with the same seed.
+        exploration: What the search for its schedules has come to; None if there was none.
+        verdict: What a run without lag says of it; None if there was none.
     """
 
     __test__ = False
@@ -39,6 +82,8 @@ class TestReport:
     is_checked: bool = True
     stale_reads: tuple[StaleRead, ...] = ()
     replay: str = ""
+    exploration: Exploration | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(slots=True)
@@ -145,13 +190,20 @@ def to_plain(report: TestReport) -> dict[str, Any]:
         "is_checked": report.is_checked,
         "replay": report.replay,
         "stale_reads": [_plain_stale_read(read) for read in report.stale_reads],
+        "exploration": None if report.exploration is None else report.exploration.plain(),
+        "verdict": None if report.verdict is None else report.verdict.value,
     }
 
 
 def from_plain(plain: Mapping[str, Any]) -> TestReport:
     """The report that `to_plain` made plain."""
-    stale_reads = tuple(map(_stale_read, plain.get("stale_reads", ())))
-    return TestReport(**{**plain, "stale_reads": stale_reads})
+    exploration, verdict = plain.get("exploration"), plain.get("verdict")
+    read: dict[str, Any] = {
+        "stale_reads": tuple(map(_stale_read, plain.get("stale_reads", ()))),
+        "exploration": None if exploration is None else Exploration(**exploration),
+        "verdict": None if verdict is None else Verdict(verdict),
+    }
+    return TestReport(**{**plain, **read})
 
 
 def _fields(value: Any) -> dict[str, Any]:

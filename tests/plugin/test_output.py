@@ -37,6 +37,7 @@ def test_a_failing_tests_section_in_80_columns(project, section):
         "            or write with w: 3, so that every member has it",
         "            or use the document that was inserted",
         "",
+        "verdict     fails only under replica lag",
         "replay      pytest test_orders.py::test_order --replica-lag=200ms --replica-lag-seed=0",
     ]
 
@@ -62,12 +63,14 @@ def test_the_summary_in_80_and_in_120_columns(project, summary, monkeypatch):
         "app.py:6: shop.orders.find_one missed insert_one at app.py:2",
         "    (once: test_orders.py::test_order)",
         "Stale reads in 1 of 1 test with lag.",
+        "1 test fails only under replica lag.",
     ]
     monkeypatch.setenv("COLUMNS", "120")
     line = "app.py:6: shop.orders.find_one missed insert_one at app.py:2"
     assert summary(project.run("--replica-lag=200ms")) == [
         f"{line} (once: test_orders.py::test_order)",
         "Stale reads in 1 of 1 test with lag.",
+        "1 test fails only under replica lag.",
     ]
 
 
@@ -235,7 +238,10 @@ def test_a_run_without_a_terminal_ends_as_any_other(project):
 def test_junit_and_quiet_runs_work(project, summary):
     project.buggy()
     result = project.run("--replica-lag=1s", "-q", "--junitxml=report.xml")
-    assert summary(result)[-1] == "Stale reads in 1 of 1 test with lag."
+    assert summary(result)[-2:] == [
+        "Stale reads in 1 of 1 test with lag.",
+        "1 test fails only under replica lag.",
+    ]
     assert (project.path / "report.xml").exists()
 
 

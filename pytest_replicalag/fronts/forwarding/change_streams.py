@@ -214,7 +214,7 @@ class ChangeStreams:
         """The events that the member and a majority have, at most `size`."""
         replica_set = running.replica_set
         member = _member(running, stream.member)
-        up_to = min(replica_set.applied(member), replica_set.commit_point())
+        up_to = replica_set.shown_to_stream(member)
         is_newest = up_to >= replica_set.oplog.last
         until = history.timestamp(up_to)
         batch: list[Any] = []

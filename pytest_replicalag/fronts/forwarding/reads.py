@@ -24,6 +24,8 @@ from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.staleness import Staleness
 from pytest_replicalag.fronts.governor import ReadPlan
+from pytest_replicalag.fronts.pipelines import joined
+from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.reads import counts_metadata
 from pytest_replicalag.fronts.wire.request import Request
@@ -80,7 +82,8 @@ class Reads:
             running = request.running
             running.replica_set.clock.round_trip()
             preference = self._preferences.preference(request)
-            member = self._preferences.serving(request, preference)
+            subject = _subject(request)
+            member = self._preferences.serving(request, preference, subject=subject)
             concern = self.concern(request, history)
         concern = self._of_collection(forwarded, history, member, concern)
         with self._lock:
@@ -89,7 +92,8 @@ class Reads:
             )
         self.wait(request, wait)
         with self._lock:
-            plan = running.finish_read(member, _LOCAL if counts_metadata(request) else concern)
+            asked_for = _LOCAL if counts_metadata(request) else concern
+            plan = running.finish_read(member, asked_for, subject)
         plan = self._data.reached(forwarded, history, plan, concern)
         with self._lock:
             newest = running.replica_set.oplog.last
@@ -185,3 +189,9 @@ class Reads:
                 pause(seconds)
         if wait.error is not None:
             raise wait.error
+
+
+def _subject(request: Request) -> Subject:
+    """What a read reads."""
+    pipeline = request.command.get("pipeline")
+    return Subject(request.namespace, pipeline is not None and any(joined(pipeline)))

@@ -286,7 +286,7 @@ class ChangeStream:
         running = self._governor.running
         shown = self._stream.log.position
         if running is not None and self._member is not None:
-            shown = running.replica_set.majority_applied(self._member)
+            shown = running.replica_set.shown_to_stream(self._member)
             if self._session is not None:
                 self._session.has_read(running, ReadPlan(self._member, shown), "majority")
         library, codec_options = self._front.engine.library, self._watched.codec_options

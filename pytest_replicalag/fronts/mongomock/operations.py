@@ -28,6 +28,7 @@ from pytest_replicalag.fronts.mongomock.outcome import (
 )
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
+from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
@@ -239,7 +240,13 @@ class Front:
                 self.engine.expire()
         came = partial(self.engine.came_between, target.database, target.collection)
         plan = running.plan_read(
-            comparable.operation, preference, level, session, max_time_ms, came=came
+            comparable.operation,
+            preference,
+            level,
+            session,
+            max_time_ms,
+            came=came,
+            subject=Subject(target.namespace, comparable.reads_others),
         )
         with self.governor.lock:
             self.engine.attach(running.journal)

@@ -179,7 +179,7 @@ class ChangeStreams:
 
     def _up_to(self, running: Running, member: Member) -> int:
         replica_set = running.replica_set
-        return min(replica_set.applied(member), replica_set.commit_point())
+        return replica_set.shown_to_stream(member)
 
     def _due_us(self, running: Running, cursor: ServerCursor) -> int | None:
         """When the oldest hidden event shows; `_NEVER`, or None if there is none."""

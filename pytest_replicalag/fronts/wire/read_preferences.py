@@ -11,6 +11,7 @@ from typing import Any, Final
 from pymongo.errors import PyMongoError
 from pymongo.read_preferences import make_read_preference, read_pref_mode_from_name
 
+from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.member import Member
@@ -39,7 +40,14 @@ class ReadPreferences:
             preference = self._preferences[key] = _preference(sent)
         return preference
 
-    def serving(self, request: Request, preference: Any, *, for_stream: bool = False) -> Member:
+    def serving(
+        self,
+        request: Request,
+        preference: Any,
+        *,
+        for_stream: bool = False,
+        subject: Subject | None = None,
+    ) -> Member:
         """The member that answers, or that serves a change stream.
 
         The driver has picked an endpoint by chance among the eligible ones. The set's own rule
@@ -52,10 +60,11 @@ class ReadPreferences:
         may_be_stale = preference.mode >= _SERVED_BY_DRIVERS
         if request.is_direct:
             check_secondary_ok(own, preference)
+            running.member_named()
             running.count_read(may_be_stale=may_be_stale or not own.is_primary)
             return own
         try:
-            return running.select(preference, for_stream=for_stream)
+            return running.select(preference, for_stream=for_stream, subject=subject)
         except PyMongoError:  # the driver has chosen by an older description of the set
             running.count_read(may_be_stale=may_be_stale)
             return own

@@ -13,6 +13,7 @@ from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.comparison import Comparable, FindRead
 from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
+from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, Documents, Source
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.request import Reply, Request
@@ -55,7 +56,8 @@ class Reads:
             self._engine.expire()
         running.replica_set.clock.round_trip()
         preference = self.preferences.preference(request)
-        member = self.preferences.serving(request, preference)
+        subject = Subject(request.namespace, comparable.reads_others)
+        member = self.preferences.serving(request, preference, subject=subject)
         came = partial(self._engine.came_between, request.database, request.collection)
         concern = of_collection(running.replica_set, member, self.concern(request), came)
         wait = running.start_read(
@@ -64,7 +66,7 @@ class Reads:
         return self.after(
             request,
             wait,
-            lambda: self._finish(request, comparable, member, concern, preference),
+            lambda: self._finish(request, comparable, member, concern, preference, subject),
         )
 
     def after(
@@ -139,9 +141,11 @@ class Reads:
         member: Member,
         concern: ReadConcern,
         preference: Any,
+        subject: Subject,
     ) -> Reply:
         running = request.running
-        plan = running.finish_read(member, _LOCAL if counts_metadata(request) else concern)
+        asked_for = _LOCAL if counts_metadata(request) else concern
+        plan = running.finish_read(member, asked_for, subject)
         asked = Asked(
             read_preference=lambda: in_words(preference),
             level=concern.level,

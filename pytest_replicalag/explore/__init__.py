@@ -1,0 +1,1 @@
+"""Searches for the replication schedule that breaks a test; Hypothesis draws and shrinks it."""

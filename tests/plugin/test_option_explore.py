@@ -1,0 +1,404 @@
+"""`--replica-lag-explore`: the schedule that breaks a test is searched, made small and told."""
+
+import re
+
+import pytest
+
+from pytest_replicalag.explore.schedule import Schedule
+
+VIEWS = """
+    import pytest
+
+    @pytest.mark.replica_lag
+    def test_views(db):
+        db.carts.insert_one({"_id": 1})
+        first = db.carts.find_one({"_id": 1})
+        second = db.carts.find_one({"_id": 1})
+        assert not (first and not second)
+"""
+
+FINE = """
+    import pytest
+
+    @pytest.mark.replica_lag
+    def test_fine(db):
+        db.carts.insert_one({"_id": 1})
+        db.carts.find_one({"_id": 1})
+        db.carts.find_one({"_id": 1})
+"""
+
+
+def schedule_section(result):
+    """The lines of the section of the minimal schedule."""
+    lines = result.outlines
+    start = next(i for i, line in enumerate(lines) if "- replica lag: minimal schedule -" in line)
+    end = next(i for i in range(start + 1, len(lines)) if re.match(r"[-=_]{3}", lines[i]))
+    return lines[start + 1 : end]
+
+
+def schedule_of(result):
+    return schedule_section(result)[-1].rpartition("--replica-lag-schedule=")[2]
+
+
+def test_it_finds_what_a_fixed_lag_does_not_show(project, summary):
+    project.file("test_it", VIEWS)
+    project.run("--replica-lag=1s").assert_outcomes(passed=1)
+    result = project.run("--replica-lag-explore=100")
+    result.assert_outcomes(failed=1)
+    *lines, tried, replay = schedule_section(result)
+    assert lines == [
+        'fails when  read 2  shop.carts.find_one({"_id": 1})   test_it.py:7 in test_views',
+        "            is served by secondary-2 without",
+        '              insert_one({"_id": 1})                  test_it.py:5 in test_views',
+    ]
+    # How many depends on Hypothesis's version.
+    assert re.fullmatch(r"All other reads may be fresh\. \d+ schedules tried\.", tried)
+    assert re.fullmatch(
+        r"reproduce   pytest test_it.py::test_views --replica-lag-schedule=[\w-]+", replay
+    )
+    [*_, last] = summary(result)
+    assert last.startswith("test_it.py::test_views: fails by a schedule, found after ")
+
+
+def test_the_same_run_gives_the_same_report(project):
+    project.file("test_it", VIEWS)
+    first = project.run("--replica-lag-explore=100")
+    again = project.run_apart("--replica-lag-explore=100")
+    assert schedule_section(again) == schedule_section(first)
+
+
+def test_a_printed_schedule_fails_again_and_the_fresh_one_passes(project, summary):
+    project.file("test_it", VIEWS)
+    schedule = schedule_of(project.run("--replica-lag-explore=100"))
+    for run in (project.run, project.run_apart):
+        result = run(f"--replica-lag-schedule={schedule}")
+        result.assert_outcomes(failed=1)
+        assert schedule_of(result) == schedule
+        assert summary(result)[-1] == "test_it.py::test_views: fails by the schedule"
+    passing = project.run("--replica-lag-schedule=AQAjvg")
+    passing.assert_outcomes(passed=1)
+    assert summary(passing)[-1] == "test_it.py::test_views: passes by the schedule"
+
+
+def test_an_exhausted_space_is_told(project, summary):
+    project.file("test_it", FINE)
+    result = project.run("--replica-lag-explore=100")
+    result.assert_outcomes(passed=1)
+    assert summary(result) == [
+        "test_it.py::test_fine: all 6 schedules pass: no replication schedule of this",
+        "    kind breaks this test",
+    ]
+
+
+def test_a_space_that_is_not_exhausted_is_told(project, summary):
+    project.file("test_it", FINE)
+    assert summary(project.run("--replica-lag-explore=3")) == [
+        "test_it.py::test_fine: 3 schedules passed; there are more to try"
+    ]
+
+
+def test_a_test_without_reads_has_one_schedule(project, summary):
+    project.file("test_it", "import pytest\n@pytest.mark.replica_lag\ndef test_it(db): pass\n")
+    assert summary(project.run("--replica-lag-explore=9"))[-2:] == [
+        "test_it.py::test_it: no read can miss a write: there is one schedule, and it",
+        "    passes",
+    ]
+
+
+def test_the_marker_says_it_too_and_wins(project, summary):
+    project.file("test_it", VIEWS.replace("replica_lag", "replica_lag(explore=50)"))
+    project.run().assert_outcomes(failed=1)
+    project.file("test_it", VIEWS.replace("replica_lag", "replica_lag(explore=0)"))
+    project.run("--replica-lag-explore=50", "--replica-lag=1s").assert_outcomes(passed=1)
+
+
+def test_off_switches_it_off(project):
+    project.file("test_it", VIEWS)
+    project.run("--replica-lag-explore=50", "--replica-lag=off").assert_outcomes(passed=1)
+
+
+def test_a_lag_is_the_longest_that_a_secondary_takes(project):
+    sleeping = VIEWS.replace("first =", "replica_lag.advance('300ms')\n        first =")
+    project.file("test_it", sleeping.replace("(db)", "(db, replica_lag)"))
+    project.run("--replica-lag=200ms", "--replica-lag-explore=100").assert_outcomes(passed=1)
+    project.run("--replica-lag=400ms", "--replica-lag-explore=100").assert_outcomes(failed=1)
+
+
+def test_a_majority_has_what_a_majority_has_acknowledged(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+        from pymongo import ReadPreference
+        from pymongo.read_preferences import Secondary
+
+        def at(db, member):
+            return db.get_collection("c", read_preference=Secondary([{"member": member}]))
+
+        @pytest.mark.replica_lag
+        def test_majority(db):
+            db.c.insert_one({"_id": 1})
+            seen = [at(db, f"secondary-{n}").find_one({"_id": 1}) for n in (1, 2)]
+            assert any(seen)
+
+        @pytest.mark.replica_lag(write_concern=1)
+        def test_one(db):
+            db.c.insert_one({"_id": 1})
+            seen = [at(db, f"secondary-{n}").find_one({"_id": 1}) for n in (1, 2)]
+            assert any(seen)
+
+        @pytest.mark.replica_lag(write_concern=3)
+        def test_all(db):
+            db.c.insert_one({"_id": 1})
+            assert at(db, "secondary-1").find_one({"_id": 1})
+        """,
+    )
+    result = project.run("--replica-lag-explore=100")
+    result.assert_outcomes(passed=2, failed=1)
+    assert "is served by secondary-2 without" in result.stdout.str()
+
+
+def test_a_causally_consistent_session_holds_under_all_schedules(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_session(client):
+            with client.start_session(causal_consistency=True) as session:
+                client.shop.c.insert_one({"_id": 1}, session=session)
+                client.shop.c.update_one({"_id": 1}, {"$set": {"x": 1}}, session=session)
+                for _ in range(3):
+                    assert client.shop.c.find_one({"_id": 1}, session=session)["x"] == 1
+        """,
+    )
+    result = project.run("--replica-lag-explore=100")
+    result.assert_outcomes(passed=1)
+
+
+def test_members_that_are_named_are_told_apart(project):
+    project.file(
+        "test_it",
+        """
+        import pytest
+        from pymongo.read_preferences import Secondary
+
+        @pytest.mark.replica_lag(write_concern=1)
+        def test_it(db):
+            db.c.insert_one({"_id": 1})
+            first = db.c.find_one({"_id": 1})
+            named = db.get_collection("c", read_preference=Secondary([{"member": "secondary-1"}]))
+            assert not (first and not named.find_one({"_id": 1}))
+        """,
+    )
+    result = project.run("--replica-lag-explore=100")
+    result.assert_outcomes(failed=1)
+    assert schedule_section(result)[1].strip() == "is served by secondary-1 without"
+
+
+def test_paused_members_and_those_that_catch_up(project):
+    project.file(
+        "test_it",
+        """
+        import pytest
+        from pymongo import WriteConcern
+        from pytest_replicalag.errors import EndlessWaitError
+
+        @pytest.mark.replica_lag(secondaries=1, write_concern=1)
+        def test_it(db, replica_lag):
+            db.c.insert_one({"_id": 1})
+            replica_lag.pause()
+            db.c.insert_one({"_id": 2})
+            assert db.c.find_one({"_id": 2}) is None
+            with pytest.raises(EndlessWaitError):
+                db.get_collection("d", write_concern=WriteConcern(2)).insert_one({})
+            replica_lag.catch_up()
+            assert db.c.find_one({"_id": 2})
+            replica_lag.resume()
+        """,
+    )
+    project.run("--replica-lag-explore=100").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "skip('no')",
+        "xfail('no')",
+        "fail('yes')",
+    ],
+)
+def test_a_test_that_says_its_outcome_itself(project, what):
+    project.file(
+        "test_it",
+        f"""
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            pytest.{what}
+        """,
+    )
+    result = project.run("--replica-lag-explore=9")
+    outcome = {"skip": "skipped", "xfail": "xfailed", "fail": "failed"}[what.partition("(")[0]]
+    result.assert_outcomes(**{outcome: 1})
+
+
+def test_a_failure_that_is_expected_is_one_under_schedules(project):
+    mark = "    @pytest.mark.replica_lag"
+    project.file("test_it", VIEWS.replace(mark, f"    @pytest.mark.xfail(strict=True)\n{mark}"))
+    project.run("--replica-lag-explore=100").assert_outcomes(xfailed=1)
+
+
+def test_a_test_that_cannot_run_twice_is_told(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        runs = []
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            runs.append(1)
+            assert len(runs) == 1
+        """,
+    )
+    result = project.run("--replica-lag-explore=9")
+    result.assert_outcomes(failed=1)
+    assert " ".join(line.strip() for line in summary(result)[-2:]) == (
+        "test_it.py::test_it: not explored: it passes once and fails when it runs again; let a "
+        "function-scoped fixture undo what it does"
+    )
+
+
+def test_a_test_that_does_as_it_likes_is_told(project, summary):
+    project.file(
+        "test_it",
+        """
+        import itertools
+        import pytest
+
+        number = itertools.count()
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            db.c.insert_one({"_id": 1})
+            for _ in range(next(number) % 3):
+                db.c.find_one({"_id": 1})
+        """,
+    )
+    said = " ".join(summary(project.run("--replica-lag-explore=50")))
+    assert "does not do the same each time" in said
+
+
+def test_classes_parameters_and_fixtures(project):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        began = []
+
+        @pytest.fixture(scope="class")
+        def wide():
+            began.append("wide")
+            yield
+            began.append("wide ended")
+
+        @pytest.fixture
+        def narrow():
+            began.append("narrow")
+
+        @pytest.mark.replica_lag(explore=30)
+        class TestIt:
+            @pytest.mark.parametrize("number", [1, 2])
+            def test_it(self, db, wide, narrow, number):
+                db.c.insert_one({"_id": number})
+                assert number == 1 or db.c.find_one({"_id": number})
+
+        def test_once():
+            assert began.count("wide") == began.count("wide ended") == 1
+            assert began.count("narrow") > 4
+        """,
+    )
+    result = project.run("-v")
+    result.assert_outcomes(passed=2, failed=1)
+    assert result.stdout.str().count("test_it.py::TestIt::test_it[1] PASSED") == 1
+
+
+def test_with_xdist(project, summary):
+    pytest.importorskip("xdist")
+    project.file("test_it", VIEWS)
+    alone = project.run("--replica-lag-explore=100")
+    spread = project.run_apart("--replica-lag-explore=100", "-n2", plugins=("xdist",))
+    assert schedule_section(spread) == schedule_section(alone)
+    assert summary(spread) == summary(alone)
+
+
+def test_with_asyncio(project):
+    pytest.importorskip("pytest_asyncio")
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.asyncio
+        @pytest.mark.replica_lag
+        async def test_it(db):
+            db.c.insert_one({"_id": 1})
+            assert db.c.find_one({"_id": 1})
+        """,
+    )
+    result = project.run("--replica-lag-explore=100", plugins=("pytest_asyncio.plugin",))
+    result.assert_outcomes(failed=1)
+    assert schedule_section(result)
+
+
+def test_the_debugger_stops_once(project):
+    project.file("test_it", VIEWS)
+    result = project.pytester.run(
+        *project.pytester._getpytestargs(),
+        *("-p", "pytest_replicalag.plugin", "-p", "no:cacheprovider"),
+        *("--pdb", "--replica-lag-explore=100"),
+        stdin=b"p first\nq\n",
+    )
+    assert result.stdout.str().count("entering PDB") == 1
+
+
+def test_last_failed_knows_it(project):
+    project.file("test_it", VIEWS + FINE.replace("import pytest", ""))
+    arguments = ("-p", "pytest_replicalag.plugin", "--replica-lag-explore=100")
+    project.pytester.runpytest_inprocess(*arguments).assert_outcomes(passed=1, failed=1)
+    again = project.pytester.runpytest_inprocess(*arguments, "--lf")
+    again.assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--replica-lag-explore=many", "'many' is not a whole number; write one, such as 100"),
+        ("--replica-lag-explore=-1", "-1 schedules cannot be tried; write a number from 1"),
+        ("--replica-lag-schedule=nonsense", "'nonsense' is not a schedule; copy the whole of one"),
+    ],
+)
+def test_bad_values_are_refused(project, option, problem):
+    project.file("test_it", VIEWS)
+    assert problem in project.refused(option)
+
+
+def test_a_real_clock_is_refused(project):
+    project.file("test_it", VIEWS)
+    refusal = project.refused("--replica-lag-explore=9", "--replica-lag-clock=wall")
+    assert refusal == (
+        "--replica-lag-explore: schedules need simulated time; leave out the clock wall, or "
+        "exploring"
+    )
+
+
+def test_a_schedule_of_another_test_is_refused(project):
+    project.file("test_it", FINE)
+    result = project.run(f"--replica-lag-schedule={Schedule.of([5])}")
+    result.assert_outcomes(failed=1)
+    assert "takes option 6 at choice 1, where this run has 2; explore again" in result.stdout.str()
