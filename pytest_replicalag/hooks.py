@@ -36,6 +36,10 @@ __all__ = ["check_markers", "control_of", "uri_of"]
 _REFUSAL = "replica_lag_refusal"
 _LEFT_ALONE = "replica_lag_left_alone"
 _REPORTER = "replica-lag-reporter"
+_NO_SCHEDULE = (
+    "a test of Hypothesis draws a schedule with each of its examples; reproduce it by Hypothesis's "
+    "own means, and leave out --replica-lag-schedule"
+)
 _WIDTH_WITHOUT_TERMINAL = 80
 
 
@@ -199,7 +203,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     from pytest_replicalag.protocol import is_run_by_others, run_explored, run_with_verdict
 
-    if settings.is_scheduled:
+    if settings.is_scheduled and not is_property_test(item):
         run_explored(item, nextitem, settings)
         return True
     if item.config.stash[_state_key].said("no_verdict") or is_run_by_others(item):
@@ -227,6 +231,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     run = item.stash.get(_run_key, None)
     if run is None:
         return (yield)
+    if run.settings.is_scheduled and is_property_test(item):
+        if run.settings.schedule is not None:
+            pytest.fail(_NO_SCHEDULE, pytrace=False)
+        from pytest_replicalag.explore.examples import each_by_a_schedule
+
+        with run.calling(), each_by_a_schedule(item.obj, run.example):  # type: ignore[attr-defined]
+            return (yield)
     with run.calling():
         return (yield)
 
@@ -240,6 +251,11 @@ def pytest_runtest_teardown() -> Generator[None, Any, Any]:
         sleeping = sys.modules.get("pytest_replicalag.sleeping")
         if sleeping is not None:  # a patch may be undone by a later test than the one that lagged
             sleeping.put_back()
+
+
+def is_property_test(item: pytest.Item) -> bool:
+    """Whether a test is one of Hypothesis's, which draws examples itself."""
+    return bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
 
 
 def control_of(item: pytest.Item) -> ReplicaLag:

@@ -17,7 +17,7 @@ from unittest import SkipTest, TestCase
 
 import pytest
 
-from pytest_replicalag.explore.schedule import FRESH, Recorder, Schedule
+from pytest_replicalag.explore.schedule import FRESH, Choice, Recorder, Schedule
 from pytest_replicalag.report.run_report import Exploration, Verdict
 from pytest_replicalag.settings import Settings
 
@@ -26,8 +26,11 @@ __all__ = ["WAY", "Way", "is_run_by_others", "run_explored", "run_with_verdict"]
 _NO_FAILURES: Final = (pytest.skip.Exception, pytest.xfail.Exception, SkipTest)
 _PASSED_STRICTLY: Final = "[XPASS(strict)]"
 
-_TIMES: Final = 2
-"""How often a test must pass with everything fresh before schedules are tried."""
+_TIMES: Final = 3
+"""How often a test runs with everything fresh until it does what it did before.
+
+The first run may find an empty database, and create what later ones find.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,6 @@ class _Run:
     def called(self) -> bool:
         """Whether it got to its call phase."""
         return any(report.when == "call" for report in self.reports)
-
-
-def is_property_test(item: pytest.Item) -> bool:
-    """Whether a test is one of Hypothesis's, which draws examples itself."""
-    return bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
 
 
 def is_run_by_others(item: pytest.Item) -> bool:
@@ -155,14 +153,21 @@ def _replay(runs: _ItemRuns, schedule: Schedule, exploration: Exploration | None
 
 def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Exploration | None:
     """Search; None if the test does not even pass with everything fresh, or cannot run again."""
+    before: list[Choice] | None = None
     for time in range(_TIMES):
-        run = runs.run(Way(Recorder.replaying(FRESH)), is_last=_is_not_to_explore)
+        recorder = Recorder.replaying(FRESH)
+        run = runs.run(Way(recorder), is_last=_is_not_to_explore)
         if _is_not_to_explore(run):
             if time and run.broke:
                 _tell(run, exploration=Exploration(tried=0, is_repeatable=False))
             elif run.failed and run.called:
                 _tell(run, exploration=Exploration(tried=1), verdict=Verdict.ALSO_WITHOUT)
             return None
+        if recorder.choices == before:
+            break
+        before = recorder.choices
+    else:
+        return Exploration(tried=_TIMES, is_steady=False)
     from pytest_replicalag.explore.search import search
 
     def fails(recorder: Recorder) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pytest_replicalag.call_sites import Caller, Client
@@ -23,9 +24,10 @@ class Write:
         arguments: What it was called with.
         caller: Where it was called.
         session: The number of its session in this test; 0 without an explicit one.
+        follows: The newest position at which its session had read each namespace before.
     """
 
-    __slots__ = ("arguments", "caller", "namespace", "operation", "session")
+    __slots__ = ("arguments", "caller", "follows", "namespace", "operation", "session")
 
     def __init__(
         self,
@@ -34,12 +36,14 @@ class Write:
         arguments: tuple[Any, ...],
         caller: Caller | Client | None,
         session: int,
+        follows: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.operation = operation
         self.namespace = namespace
         self.arguments = arguments
         self.caller = caller
         self.session = session
+        self.follows = follows
 
     def about(self, namespace: str) -> Write:  # noqa: ARG002 - a commit looks at it
         """The write that a reader of `namespace` is told of."""
@@ -60,7 +64,14 @@ class Commit(Write):
 
     def __init__(self, writes: Sequence[Write]) -> None:
         last = writes[-1]
-        super().__init__(last.operation, last.namespace, last.arguments, last.caller, last.session)
+        super().__init__(
+            last.operation,
+            last.namespace,
+            last.arguments,
+            last.caller,
+            last.session,
+            writes[0].follows,
+        )
         self.writes = tuple(writes)
 
     def about(self, namespace: str) -> Write:
@@ -110,6 +121,8 @@ class Observation:
         missed_from: The position of the oldest of them.
         seen: The newest position at which the same client has read this namespace before.
         number: Which read of the test it is, from 1.
+        known: Later writes to other namespaces that the same session has read before, each with
+            its position.
     """
 
     read: Read
@@ -124,6 +137,7 @@ class Observation:
     missed_from: int
     seen: int
     number: int = 0
+    known: tuple[tuple[int, Write], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ class TestRun:
 
     Attributes:
         settings: As given.
+        test: As given.
         is_calling: Whether its call phase runs.
     """
 
@@ -44,6 +45,7 @@ class TestRun:
         schedule: Schedule | None = None,
     ) -> None:
         self.settings = settings
+        self.test = test
         self.is_calling = False
         self._simulation = Simulation(settings, test, schedule)
         self._replay = replay
@@ -80,6 +82,13 @@ class TestRun:
                 f"the test passed, but made {reads} (see section “replica lag”; on_stale=fail)",
                 pytrace=False,
             )
+
+    @contextmanager
+    def example(self, schedule: Schedule) -> Iterator[None]:
+        """Let an example of the test, which is the one that is reported so far, run inside."""
+        self._simulation = simulation = Simulation(self.settings, self.test, schedule)
+        with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
+            yield
 
     def plain_report(self) -> dict[str, Any]:
         """What it has to tell, as plain data; see `run_report`."""

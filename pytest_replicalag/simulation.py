@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from threading import RLock
+from types import MappingProxyType
 from typing import Any, Final
 
 from pymongo.read_preferences import make_read_preference, read_pref_mode_from_name
@@ -22,7 +23,7 @@ from pytest_replicalag.checker.stale_reads import judge
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Causality, ReadPlan
 from pytest_replicalag.fronts.subject import Subject
-from pytest_replicalag.records import Observation, Read, StaleRead, Write
+from pytest_replicalag.records import Commit, Observation, Read, StaleRead, Write
 from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
 from pytest_replicalag.replicaset.explored import ExploredReplicaSet, IsRelevant, Schedule
@@ -48,6 +49,8 @@ __all__ = ["Simulation", "governor"]
 _MAY_READ_FROM_SECONDARIES: Final = 2
 """Modes from this one on can choose a secondary while there is a primary."""
 
+
+_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 
 _FRAMES_OF_A_WRITE: Final = 3
 """This module's, and two of a front's, stand between the user's code and the record of a write."""
@@ -98,7 +101,8 @@ class Simulation:
         self.secondary_reads = 0
         self._selector = ServerSelector(self.replica_set, settings.choose, seeded(*seed, "choose"))
         self._shorten = Shortener(datetime.now(timezone.utc))
-        self._seen: dict[tuple[object, ...], int] = {}
+        self._seen: dict[tuple[int, object, str], int] = {}
+        self._read_by: dict[int, dict[str, int]] = {}
         self._sessions = 0
         self._is_virtual = settings.clock is ClockKind.VIRTUAL
 
@@ -284,16 +288,39 @@ class Simulation:
         self.replica_set.clock.round_trip()
         if by is None:
             by = caller(_FRAMES_OF_A_WRITE)
-        write = Write(operation, namespace, arguments, by, session)
+        read = self._read_by.get(session)
+        write = Write(operation, namespace, arguments, by, session, {**read} if read else _NOTHING)
         self.journal.write = write
         return write
 
-    def has_read(self, key: tuple[object, ...], position: int) -> int:
-        """Note a read's position for its client; returns the newest one before it."""
+    def has_read(self, key: tuple[int, object, str], position: int) -> int:
+        """Note a read's position for its client; returns the newest one before it.
+
+        Args:
+            key: The number of its session, its client and its namespace.
+            position: The position at which it is answered.
+        """
         seen = self._seen.get(key, 0)
         if position > seen:
             self._seen[key] = position
+            session, _, namespace = key
+            read = self._read_by.setdefault(session, {})
+            read[namespace] = max(position, read.get(namespace, 0))
         return seen
+
+    def _known(self, session: int, namespace: str, after: int) -> tuple[tuple[int, Write], ...]:
+        """The later writes to other namespaces that a session has read."""
+        oplog = self.replica_set.oplog
+        read = self._read_by.get(session, {})
+        newest = max((at for other, at in read.items() if other != namespace), default=0)
+        found = []
+        for position in range(after + 1, newest + 1):
+            write = oplog[position].write
+            for part in write.writes if isinstance(write, Commit) else (write,):
+                is_seen = part is not None and part.namespace != namespace
+                if is_seen and read.get(part.namespace, 0) >= position:
+                    found.append((position, part))
+        return tuple(found)
 
     def stale(
         self, read: Read, plan: ReadPlan, result: Any, fresh: Any, missed: Changes, seen: int
@@ -327,6 +354,7 @@ class Simulation:
             missed_from=missed.oldest,
             seen=seen,
             number=self.reads,
+            known=self._known(read.session, read.namespace, missed.oldest),
         )
         self.stale_reads.append(judge(self.test, observation, self._shorten))
 

@@ -11,12 +11,28 @@ from types import CodeType
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.durations import Duration
-from pytest_replicalag.records import CallSite, MissedWrite, Observation, Read, StaleRead, Write
+from pytest_replicalag.records import (
+    CallSite,
+    Commit,
+    MissedWrite,
+    Observation,
+    Read,
+    StaleRead,
+    Write,
+)
 
-__all__ = ["MONOTONIC_READS", "READ_YOUR_WRITES", "judge"]
+__all__ = [
+    "MONOTONIC_READS",
+    "MONOTONIC_WRITES",
+    "READ_YOUR_WRITES",
+    "WRITES_FOLLOW_READS",
+    "judge",
+]
 
 READ_YOUR_WRITES = "read your writes"
 MONOTONIC_READS = "monotonic reads"
+MONOTONIC_WRITES = "monotonic writes"
+WRITES_FOLLOW_READS = "writes follow reads"
 
 _RETURNING = {
     "insert_one": "use the document that was inserted",
@@ -105,6 +121,8 @@ def _guarantees(observation: Observation) -> tuple[str, ...]:
     """The guarantees that broke for the read's client.
 
     The client is the read's explicit session; without one it is the test, which made all writes.
+    The guarantees about writes hold for whoever reads: who has seen a later write of a session must
+    not miss an earlier one of it, nor what that session had read before.
     """
     guarantees = []
     session = observation.read.session
@@ -115,7 +133,23 @@ def _guarantees(observation: Observation) -> tuple[str, ...]:
         guarantees.append(READ_YOUR_WRITES)
     if observation.seen >= observation.missed_from:
         guarantees.append(MONOTONIC_READS)
+    pairs = [
+        (position, missed, later)
+        for position, _, missed in observation.missed
+        for later_position, later in observation.known
+        if missed is not None and later_position > position
+    ]
+    if any(missed.session == later.session for _, missed, later in pairs):
+        guarantees.append(MONOTONIC_WRITES)
+    if any(_follows(later, missed, position) for position, missed, later in pairs):
+        guarantees.append(WRITES_FOLLOW_READS)
     return tuple(guarantees)
+
+
+def _follows(later: Write, missed: Write, position: int) -> bool:
+    """Whether the session of a write had read another one before it made its own."""
+    parts = missed.writes if isinstance(missed, Commit) else (missed,)
+    return any(later.follows.get(part.namespace, 0) >= position for part in parts)
 
 
 def _fixes(observation: Observation) -> tuple[str, ...]:

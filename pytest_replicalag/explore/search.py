@@ -8,7 +8,7 @@ small space is tried one by one.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,7 +87,9 @@ class _Search:
         """How it ends; None if it must begin anew, with members told apart."""
         try:
             is_steady = self._draw(seed, key)
-            if self._failing is None and is_steady:
+            if self._failing is not None:
+                self._freshen(self._failing)
+            elif is_steady:
                 self._try_rest()
         except _NamedError:
             return None
@@ -135,6 +137,23 @@ class _Search:
             if self._fails(Recorder.replaying(path).choose):
                 return
 
+    def _freshen(self, failing: Schedule) -> None:
+        """Make each choice as fresh as it can be.
+
+        Hypothesis prefers fewer choices, and a fresh read may lead to more of them.
+        """
+        at = 0
+        while at < len(failing.choices):
+            fresher = (
+                (*failing.choices[:at], chosen, *failing.choices[at + 1 :])
+                for chosen in range(failing.choices[at])
+            )
+            if any(self._fails(_clipped(choices)) for choices in fresher):
+                assert self._failing is not None
+                failing, at = self._failing, 0
+            else:
+                at += 1
+
     def _fails(self, decide: Callable[[int], int]) -> bool:
         recorder = Recorder(decide, tells_members_apart=self._tells_members_apart)
         failed = self._run(recorder)
@@ -146,6 +165,12 @@ class _Search:
             self._tried = self._tried or self._runs
             self._failing = recorder.schedule
         return failed
+
+
+def _clipped(choices: Sequence[int]) -> Callable[[int], int]:
+    """Makes these choices as far as they fit, and then fresh ones."""
+    left = iter(choices)
+    return lambda options: min(next(left, 0), options - 1)
 
 
 def _database(key: str) -> ExampleDatabase | None:

@@ -84,7 +84,7 @@ class Running(Protocol):
     def wait_until(self, time_us: int) -> None:
         """Let a time come; the caller does not hold the lock."""
 
-    def has_read(self, key: tuple[object, ...], position: int) -> int:
+    def has_read(self, key: tuple[int, object, str], position: int) -> int:
         """Note a read's position for its client; returns the newest one before it."""
 
     def stale(

@@ -1,6 +1,7 @@
 """`--replica-lag-explore`: the schedule that breaks a test is searched, made small and told."""
 
 import re
+import textwrap
 
 import pytest
 
@@ -402,3 +403,83 @@ def test_a_schedule_of_another_test_is_refused(project):
     result = project.run(f"--replica-lag-schedule={Schedule.of([5])}")
     result.assert_outcomes(failed=1)
     assert "takes option 6 at choice 1, where this run has 2; explore again" in result.stdout.str()
+
+
+PROPERTY = """
+    import mongomock
+    import pytest
+    from hypothesis import given, settings, strategies as st
+    from pytest_replicalag import wrap
+
+    @pytest.mark.replica_lag(read_preference="secondaryPreferred")
+    @given(st.integers(0, 100))
+    @settings(database=None, max_examples=300)
+    def test_views(number):
+        db = wrap(mongomock.MongoClient()).shop
+        db.carts.insert_one({"_id": number})
+        first = db.carts.find_one({"_id": number})
+        second = db.carts.find_one({"_id": number})
+        assert number < 10 or not (first and not second)
+"""
+
+
+def test_a_property_test_draws_a_schedule_with_each_example(project, section):
+    project.file("test_it", PROPERTY)
+    project.run("--replica-lag=1s").assert_outcomes(passed=1)
+    result = project.run("--replica-lag-explore=1")
+    result.assert_outcomes(failed=1)
+    assert "number=10" in result.stdout.str()
+    assert section(result)[0].startswith('stale read  shop.carts.find_one({"_id": 10}) returned')
+
+
+def test_an_asynchronous_property_test(project):
+    pytest.importorskip("pytest_asyncio")
+    body = PROPERTY.replace("    def test", "    async def test")
+    body = body.replace("@given", "@pytest.mark.asyncio\n    @given")
+    project.ini("asyncio_default_fixture_loop_scope = function")
+    project.file("test_it", body)
+    result = project.run("--replica-lag-explore=1", plugins=("pytest_asyncio.plugin",))
+    result.assert_outcomes(failed=1)
+
+
+def test_a_property_test_takes_no_schedule(project):
+    project.file("test_it", PROPERTY)
+    result = project.run(f"--replica-lag-schedule={Schedule.of([1])}")
+    result.assert_outcomes(failed=1)
+    assert "reproduce it by Hypothesis's own means" in result.stdout.str()
+
+
+ON_THE_WIRE = """
+    import pymongo
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def client(replica_lag_uri):
+        with pymongo.MongoClient(replica_lag_uri, readPreference="secondaryPreferred") as client:
+            yield client
+
+    @pytest.fixture
+    def db(client):
+        client.shop.carts.delete_many({})
+        return client.shop
+"""
+
+
+def test_a_driver_on_the_wire(project):
+    project.pytester.makeconftest(textwrap.dedent(ON_THE_WIRE))
+    project.file("test_it", VIEWS + FINE.replace("import pytest", ""))
+    result = project.run("--replica-lag-explore=100")
+    result.assert_outcomes(failed=1, passed=1)
+    assert "is served by secondary-2 without" in result.stdout.str()
+    assert "all 6 schedules pass" in result.stdout.str()
+
+
+@pytest.mark.slow
+def test_a_schedule_fails_a_hundred_times_of_a_hundred_in_another_process(project):
+    project.file("test_it", VIEWS)
+    schedule = schedule_of(project.run("--replica-lag-explore=100"))
+    mark = "@pytest.mark.parametrize('time', range(100))\n    @pytest.mark.replica_lag"
+    body = VIEWS.replace("@pytest.mark.replica_lag", mark).replace("(db)", "(db, time)")
+    project.file("test_it", body)
+    result = project.run_apart(f"--replica-lag-schedule={schedule}", "-q")
+    result.assert_outcomes(failed=100)

@@ -1,0 +1,1 @@
+"""A forum: people sign up, post, comment and answer. Its pages read from the secondaries."""

@@ -1,0 +1,61 @@
+"""The forum: each of its bugs breaks another session guarantee, and no fixed lag shows it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+GUARANTEES = {
+    "test_albums.py": "read your writes",
+    "test_comments.py": "monotonic reads",
+    "test_posts.py": "monotonic writes",
+    "test_answers.py": "writes follow reads",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(name, *options):
+        folder = tmp_path / name
+        ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".hypothesis")
+        shutil.copytree(EXAMPLES / name, folder, ignore=ignored, dirs_exist_ok=True)
+        command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *options]
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=100
+        )
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["forum_buggy", "forum_fixed"])
+@pytest.mark.parametrize("lag", ["200ms", "inf", "50ms,2s"])
+def test_a_fixed_lag_breaks_no_test(run, name, lag):
+    assert "4 passed" in run(name, f"--replica-lag={lag}")
+
+
+@pytest.mark.parametrize(("file", "guarantee"), GUARANTEES.items())
+def test_exploring_finds_the_bug_and_names_the_guarantee(run, file, guarantee):
+    told = run("forum_buggy", "--replica-lag-explore=100", f"tests/{file}")
+    assert "1 failed" in told
+    assert f"\nbreaks      {guarantee}\n" in told
+    assert "replica lag: minimal schedule" in told
+    assert told.count("is served by secondary-") == 1
+
+
+def test_the_mended_forum_passes_every_schedule(run):
+    told = " ".join(run("forum_fixed", "--replica-lag-explore=100").split())
+    assert "4 passed" in told
+    assert told.count("schedules pass: no replication schedule of this kind breaks this test") == 4
+
+
+def test_both_forums_have_the_same_tests():
+    for file in GUARANTEES:
+        buggy, fixed = (EXAMPLES / f"forum_{kind}" / "tests" / file for kind in ("buggy", "fixed"))
+        assert buggy.read_text() == fixed.read_text()
