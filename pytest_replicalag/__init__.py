@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NodeError,
         NotWrappableError,
         ReplicaLagError,
+        ScheduleError,
         SettingError,
         UnknownMemberError,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "NotWrappableError",
     "ReplicaLag",
     "ReplicaLagError",
+    "ScheduleError",
     "SettingError",
     "StaleRead",
     "UnknownMemberError",

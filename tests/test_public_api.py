@@ -19,6 +19,7 @@ NAMES = {
     "NotWrappableError": "pytest_replicalag.errors",
     "ReplicaLag": "pytest_replicalag.control",
     "ReplicaLagError": "pytest_replicalag.errors",
+    "ScheduleError": "pytest_replicalag.errors",
     "SettingError": "pytest_replicalag.errors",
     "StaleRead": "pytest_replicalag.records",
     "UnknownMemberError": "pytest_replicalag.errors",

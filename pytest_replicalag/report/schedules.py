@@ -15,9 +15,7 @@ SCHEDULE_TITLE: Final = "replica lag: minimal schedule"
 _VERDICTS: Final = {
     Verdict.ONLY_LAG: "fails only under replica lag",
     Verdict.ALSO_WITHOUT: "fails without lag too",
-    Verdict.UNKNOWN: (
-        "not known: run again without lag, the test fails otherwise; it may leave something behind"
-    ),
+    Verdict.UNKNOWN: "none: run again without lag, it fails elsewhere; it may leave data behind",
 }
 
 

@@ -144,14 +144,13 @@ def _verdicts(report: RunReport) -> list[str]:
     said = []
     for verdict in Verdict:
         tests = len({test.test for test in report.tests if test.verdict is verdict})
-        if tests:
+        if tests and verdict is Verdict.UNKNOWN:
+            why = verdict_line(verdict).removeprefix("none")
+            said.append(f"No verdict on {tests} {plural(tests, 'test')}{why}.")
+        elif tests:
             verb = "fails" if tests == 1 else "fail"
             words = verdict_line(verdict).removeprefix("fails")
-            said.append(
-                f"{tests} {plural(tests, 'test')} {verb}{words}."
-                if verdict is not Verdict.UNKNOWN
-                else f"Of {tests} {plural(tests, 'test')} it is {words}."
-            )
+            said.append(f"{tests} {plural(tests, 'test')} {verb}{words}.")
     return said
 
 

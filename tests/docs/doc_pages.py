@@ -152,7 +152,8 @@ VIEWS = {
     "all": re.compile(r".*", re.DOTALL),
     "header": re.compile(r"^replica lag: .*\n(?:  .*\n)*", re.MULTILINE),
     "failures": _between(r"=+ FAILURES =+\n", r"^=+ (?:replica lag|short test summary)"),
-    "section": _between(r"-+ replica lag -+\n", _RULE),
+    "section": _between(r"-+ replica lag -+\n", rf"{_RULE}|^-+ replica lag: "),
+    "schedule": _between(r"-+ replica lag: minimal schedule -+\n", _RULE),
     "summary": _between(r"=+ replica lag =+\n", rf"{_RULE}"),
     "last": re.compile(r"^=* ?\d+ (?:failed|passed).*\n\Z", re.MULTILINE),
     "error": re.compile(r"^ERROR: .*\n(?:.+\n)*", re.MULTILINE),
@@ -160,7 +161,7 @@ VIEWS = {
     "nothing": re.compile(r"(?!)"),
 }
 """Parts of what pytest prints, by name: the header line of the plugin, the failures with their
-sections, the section of the first failure, the summary of the run, the last line, a usage error,
+sections, the section of the first failure and that of its schedule, the summary of the run, the last line, a usage error,
 the plugin's options."""
 
 

@@ -3,7 +3,7 @@
 
 def publish(client, name, pictures):
     client.forum.albums.insert_one({"_id": name, "pictures": len(pictures)})
-    client.forum.pictures.insert_many({"album": name, "title": title} for title in pictures)
+    client.forum.pictures.insert_many([{"album": name, "title": title} for title in pictures])
 
 
 def page(client, name):

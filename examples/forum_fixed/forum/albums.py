@@ -2,7 +2,7 @@
 
 
 def publish(client, name, pictures):
-    client.forum.pictures.insert_many({"album": name, "title": title} for title in pictures)
+    client.forum.pictures.insert_many([{"album": name, "title": title} for title in pictures])
     client.forum.albums.insert_one({"_id": name, "pictures": len(pictures)})
 
 
