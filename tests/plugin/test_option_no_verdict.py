@@ -4,7 +4,7 @@ import pytest
 
 ONLY = "1 test fails only under replica lag."
 ALSO = "1 test fails without lag too."
-UNKNOWN = "No verdict on 1 test: run again without lag, it fails elsewhere; it may leave data"
+UNKNOWN = "No verdict on 1 test: run again without lag, it fails elsewhere; it may leave"
 
 
 def test_a_test_that_only_lag_breaks(project, summary, section):
