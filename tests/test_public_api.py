@@ -50,7 +50,7 @@ def test_a_star_import_gives_the_public_names():
 
 def test_every_error_is_a_replica_lag_error():
     errors = [getattr(pytest_replicalag, name) for name in NAMES if name.endswith("Error")]
-    assert len(errors) == 7
+    assert len(errors) == 8
     assert all(issubclass(error, pytest_replicalag.ReplicaLagError) for error in errors)
 
 

@@ -161,8 +161,8 @@ VIEWS = {
     "nothing": re.compile(r"(?!)"),
 }
 """Parts of what pytest prints, by name: the header line of the plugin, the failures with their
-sections, the section of the first failure and that of its schedule, the summary of the run, the last
-line, a usage error, the plugin's options."""
+sections, the section of the first failure and that of its schedule, the summary of the run, the
+last line, a usage error, the plugin's options."""
 
 
 def view(output: str, names: str) -> str:
