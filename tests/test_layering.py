@@ -15,7 +15,7 @@ LAYERS = (
     ("hooks",),
     ("protocol",),
     ("run_options",),
-    ("running",),
+    ("running", "strategies"),
     ("control", "sleeping"),
     ("interception",),
     ("clients",),

@@ -9,14 +9,15 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from random import Random
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 
 from pytest_replicalag.explore.schedule import Recorder
 
-__all__ = ["each_by_a_schedule"]
+__all__ = ["CHOICES", "drawing", "drawn", "each_by_a_schedule"]
 
 Running = Callable[[Recorder], AbstractContextManager[None]]
 """Lets a simulation whose choices a recorder makes run inside."""
@@ -44,22 +45,31 @@ def _scheduled(inner: Callable[..., Any], running: Running) -> Callable[..., Any
 
         @functools.wraps(inner)
         async def example_async(*args: Any, **kwargs: Any) -> Any:
-            with running(_drawing()):
+            with running(drawing()):
                 return await inner(*args, **kwargs)
 
         return example_async
 
     @functools.wraps(inner)
     def example(*args: Any, **kwargs: Any) -> Any:
-        with running(_drawing()):
+        with running(drawing()):
             return inner(*args, **kwargs)
 
     return example
 
 
-def _drawing() -> Recorder:
-    """A recorder that draws from the example that is being made."""
-    choices = current_build_context().data.draw(
-        st.randoms(note_method_calls=False, use_true_random=False)
-    )
+def drawn(choices: Random) -> Recorder:
+    """A recorder whose choices Hypothesis draws, as they come up.
+
+    Args:
+        choices: What `CHOICES` has drawn.
+    """
     return Recorder(lambda options: choices.randint(0, options - 1), tells_members_apart=True)
+
+
+CHOICES: Final = st.randoms(note_method_calls=False, use_true_random=False)
+
+
+def drawing() -> Recorder:
+    """A recorder that draws from the example that is being made."""
+    return drawn(current_build_context().data.draw(CHOICES))
