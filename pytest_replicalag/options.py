@@ -148,7 +148,8 @@ OPTIONS: Final = (
         metavar="N",
         help=(
             "Run each test under up to N replication schedules, which Hypothesis searches for one "
-            "that makes it fail; a lag is then the longest that a secondary takes (default: inf)."
+            "that makes it fail. A lag is then the longest that a secondary takes; without one "
+            "there is no bound."
         ),
     ),
     Option(

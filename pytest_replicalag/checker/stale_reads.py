@@ -74,7 +74,7 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         ),
         missed_count=observation.missed_count,
         guarantees=guarantees,
-        fixes=_fixes(observation),
+        fixes=_fixes(observation, guarantees),
         number=observation.number,
     )
 
@@ -152,7 +152,7 @@ def _follows(later: Write, missed: Write, position: int) -> bool:
     return any(later.follows.get(part.namespace, 0) >= position for part in parts)
 
 
-def _fixes(observation: Observation) -> tuple[str, ...]:
+def _fixes(observation: Observation, guarantees: tuple[str, ...]) -> tuple[str, ...]:
     """What would have made this read fresh, the simplest first."""
     read = observation.read
     if observation.member == "primary":
@@ -162,6 +162,9 @@ def _fixes(observation: Observation) -> tuple[str, ...]:
     fixes = ["read it from the primary (read preference primary)"]
     if read.session == 0:
         fixes.append("use one causally consistent session for both")
+    elif any(name != READ_YOUR_WRITES for name in guarantees):
+        # It would have had what it has read before, and what that was written after.
+        fixes.append("let this session be causally consistent")
     else:
         fixes.append("make the writes in this session too, causally consistent")
     if read.read_concern != "majority" and not observation.is_paused:
