@@ -61,6 +61,7 @@ def test_it_finds_what_a_fixed_lag_does_not_show(project, summary):
     assert last.startswith("test_it.py::test_views: fails by a schedule, found after ")
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_report(project):
     project.file("test_it", VIEWS)
     first = project.run("--replica-lag-explore=100")
@@ -68,6 +69,7 @@ def test_the_same_run_gives_the_same_report(project):
     assert schedule_section(again) == schedule_section(first)
 
 
+@pytest.mark.slow
 def test_a_printed_schedule_fails_again_and_the_fresh_one_passes(project, summary):
     project.file("test_it", VIEWS)
     schedule = schedule_of(project.run("--replica-lag-explore=100"))
@@ -329,6 +331,7 @@ def test_classes_parameters_and_fixtures(project):
     assert result.stdout.str().count("test_it.py::TestIt::test_it[1] PASSED") == 1
 
 
+@pytest.mark.slow
 def test_with_xdist(project, summary):
     pytest.importorskip("xdist")
     project.file("test_it", VIEWS)
@@ -357,6 +360,7 @@ def test_with_asyncio(project):
     assert schedule_section(result)
 
 
+@pytest.mark.slow
 def test_the_debugger_stops_once(project):
     project.file("test_it", VIEWS)
     result = project.pytester.run(
@@ -423,6 +427,7 @@ PROPERTY = """
 """
 
 
+@pytest.mark.slow
 def test_a_property_test_draws_a_schedule_with_each_example(project, section):
     project.file("test_it", PROPERTY)
     project.run("--replica-lag=1s").assert_outcomes(passed=1)
@@ -432,6 +437,7 @@ def test_a_property_test_draws_a_schedule_with_each_example(project, section):
     assert section(result)[0].startswith('stale read  shop.carts.find_one({"_id": 10}) returned')
 
 
+@pytest.mark.slow
 def test_an_asynchronous_property_test(project):
     pytest.importorskip("pytest_asyncio")
     body = PROPERTY.replace("    def test", "    async def test")
