@@ -29,7 +29,7 @@ from limits import IN_PROCESS, LIMITS, MONGOD, meets_limit, operations
 from player import Player
 from steps import COLLECTIONS, programs
 
-PROGRAMS = int(os.environ.get("CONFORMANCE_PROGRAMS", "15"))
+PROGRAMS = int(os.environ.get("CONFORMANCE_PROGRAMS", "8"))
 PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("CONFORMANCE_SHRINK") else [])]
 SEED = int(os.environ.get("CONFORMANCE_SEED", "0"))
 

@@ -35,18 +35,18 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["forum_buggy", "forum_fixed"])
-@pytest.mark.parametrize("lag", ["200ms", "inf", "50ms,2s"])
+@pytest.mark.parametrize("lag", ["200ms", "inf"])
 def test_a_fixed_lag_breaks_no_test(run, name, lag):
     assert "4 passed" in run(name, f"--replica-lag={lag}")
 
 
-@pytest.mark.parametrize(("file", "guarantee"), GUARANTEES.items())
-def test_exploring_finds_the_bug_and_names_the_guarantee(run, file, guarantee):
-    told = run("forum_buggy", "--replica-lag-explore=100", f"tests/{file}")
-    assert "1 failed" in told
-    assert f"\nbreaks      {guarantee}\n" in told
-    assert "replica lag: minimal schedule" in told
-    assert told.count("is served by secondary-") == 1
+def test_exploring_finds_each_bug_and_names_the_guarantee(run):
+    told = run("forum_buggy", "--replica-lag-explore=100")
+    assert "4 failed" in told
+    found = [line.split(maxsplit=1)[1] for line in told.splitlines() if line.startswith("breaks")]
+    assert sorted(found) == sorted(GUARANTEES.values())
+    assert told.count("- replica lag: minimal schedule -") == 4
+    assert told.count("is served by secondary-") == 4
 
 
 def test_the_mended_forum_passes_every_schedule(run):

@@ -150,7 +150,7 @@ def planted(count):
 @pytest.mark.slow
 def test_a_minimal_schedule_has_no_stale_read_that_is_not_needed():
     for program in planted(50):
-        outcome = search(program.fails, limit=500, seed=0, key="planted")
+        outcome = search(program.fails, limit=200, seed=0, key="planted")
         assert outcome.failing is not None
         assert replayed(program.fails, outcome.failing)
         choices = outcome.failing.choices

@@ -341,6 +341,7 @@ def test_with_xdist(project, summary):
     assert summary(spread) == summary(alone)
 
 
+@pytest.mark.slow
 def test_with_asyncio(project):
     pytest.importorskip("pytest_asyncio")
     project.file(
@@ -355,7 +356,7 @@ def test_with_asyncio(project):
             assert db.c.find_one({"_id": 1})
         """,
     )
-    result = project.run("--replica-lag-explore=100", plugins=("pytest_asyncio.plugin",))
+    result = project.run_apart("--replica-lag-explore=100", plugins=("pytest_asyncio.plugin",))
     result.assert_outcomes(failed=1)
     assert schedule_section(result)
 
@@ -444,7 +445,7 @@ def test_an_asynchronous_property_test(project):
     body = body.replace("@given", "@pytest.mark.asyncio\n    @given")
     project.ini("asyncio_default_fixture_loop_scope = function")
     project.file("test_it", body)
-    result = project.run("--replica-lag-explore=1", plugins=("pytest_asyncio.plugin",))
+    result = project.run_apart("--replica-lag-explore=1", plugins=("pytest_asyncio.plugin",))
     result.assert_outcomes(failed=1)
 
 
