@@ -90,7 +90,7 @@ def is_run_by_others(item: pytest.Item) -> bool:
         bool(reruns)
         or item.get_closest_marker("flaky") is not None
         or "subtests" in getattr(item, "fixturenames", ())
-        or (isinstance(getattr(item, "parent", None), pytest.Class) and _is_test_case(item))
+        or _is_test_case(item)
     )
 
 

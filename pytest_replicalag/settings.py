@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from pytest_replicalag.durations import FOREVER
 from pytest_replicalag.errors import SettingError
@@ -21,6 +21,8 @@ from pytest_replicalag.replicaset.lag import Lag
 from pytest_replicalag.words import PARSERS, ClockKind, Off, OnStale
 
 __all__ = ["Settings", "parse", "read_marker", "resolve"]
+
+_ENDLESS: Final = (Lag(FOREVER, FOREVER),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +193,5 @@ def _lags(values: Mapping[str, Any], given: Mapping[str, Given]) -> tuple[Lag, .
         source = given[deciding].source
         problem = "schedules need simulated time; leave out the clock wall, or exploring"
         raise SettingError(source, given[deciding].value, problem)
-    lags = values.get("lag", ENDLESS if deciding is not None else Off.OFF)
+    lags = values.get("lag", _ENDLESS if deciding is not None else Off.OFF)
     return () if lags is Off.OFF else tuple(lags)
-
-
-ENDLESS = (Lag(FOREVER, FOREVER),)

@@ -55,11 +55,6 @@ class Schedule:
         last = max((at for at, chosen in enumerate(choices, 1) if chosen), default=0)
         return cls(tuple(choices[:last]), tells_members_apart)
 
-    @property
-    def is_fresh(self) -> bool:
-        """Whether no read misses anything."""
-        return not self.choices
-
     @classmethod
     def parse(cls, text: str) -> Schedule:
         """The schedule that `str` has written.

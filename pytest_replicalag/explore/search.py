@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 
-from pytest_replicalag.explore.schedule import FRESH, Recorder, Schedule
+from pytest_replicalag.explore.schedule import Recorder, Schedule
 from pytest_replicalag.explore.tree import ScheduleTree
 from pytest_replicalag.replicaset.lag import seeded
 
@@ -201,8 +201,3 @@ class _OfTest(ExampleDatabase):
     def delete(self, key: bytes, value: bytes) -> None:
         """Keep it no longer."""
         self._whole.delete(self._prefix + key, value)
-
-
-def replayed(run: Run, schedule: Schedule = FRESH) -> bool:
-    """Whether a test fails by a schedule."""
-    return run(Recorder.replaying(schedule))

@@ -32,12 +32,10 @@ class ScheduleTree:
     """The schedules that have run.
 
     Attributes:
-        leaves: How many different ones.
         is_consistent: Whether the test has had the same options after the same choices.
     """
 
     def __init__(self) -> None:
-        self.leaves = 0
         self.is_consistent = True
         self._root: _Node | None = None
 
@@ -51,7 +49,6 @@ class ScheduleTree:
         sizes = [*(choice.options for choice in choices), 0]
         if self._root is None:
             self._root = _Node(sizes[0])
-            self.leaves += not choices
         node = self._root
         path = []
         for choice, following in zip(choices, sizes[1:], strict=True):
@@ -62,7 +59,6 @@ class ScheduleTree:
             child = node.options[choice.chosen]
             if child is None:
                 child = node.options[choice.chosen] = _Node(following)
-                self.leaves += not following
             node = child
         if node.options:
             self.is_consistent = False

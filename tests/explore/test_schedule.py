@@ -24,7 +24,6 @@ def test_text_says_the_same_schedule(choices, apart):
 def test_fresh_choices_at_the_end_are_left_out(choices):
     assert Schedule.of([*choices, 0, 0]) == Schedule.of(choices)
     assert Schedule.of([0] * len(choices)) == FRESH
-    assert FRESH.is_fresh
 
 
 @given(CHOICES.filter(any), st.data())
