@@ -13,7 +13,7 @@ from pymongo.uri_parser import parse_uri
 from pytest_replicalag.drivers import is_driver_client, wrap_driver
 from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.fronts.mongomock import client as front
-from pytest_replicalag.fronts.mongomock.options import Options
+from pytest_replicalag.fronts.mongomock.options import Options, Retries
 from pytest_replicalag.simulation import governor
 
 __all__ = ["MongoClient", "given_options", "wrap"]
@@ -25,7 +25,8 @@ _READ_PREFERENCE: Final = frozenset(
 )
 _WRITE_CONCERN: Final = frozenset({"w", "wtimeoutms", "journal", "fsync"})
 _READ_CONCERN: Final = frozenset({"readconcernlevel"})
-_KEPT: Final = _READ_PREFERENCE | _WRITE_CONCERN | _READ_CONCERN
+_RETRIES: Final = frozenset({"retrywrites", "retryreads"})
+_KEPT: Final = _READ_PREFERENCE | _WRITE_CONCERN | _READ_CONCERN | _RETRIES
 _SYNONYMS: Final = {"j": "journal", "wtimeout": "wtimeoutms"}
 
 
@@ -69,8 +70,8 @@ class MongoClient(_RoutedClient):  # type: ignore[misc]
     """A drop-in for `mongomock.MongoClient`, wrapped from the start, that keeps its options.
 
     mongomock forgets most of what a URI says. This keeps `readPreference`, `readPreferenceTags`,
-    `maxStalenessSeconds`, `w`, `wtimeoutMS`, `journal` and `readConcernLevel`, from the URI and
-    from keywords.
+    `maxStalenessSeconds`, `w`, `wtimeoutMS`, `journal`, `readConcernLevel`, `retryWrites` and
+    `retryReads`, from the URI and from keywords.
 
     Args:
         host: As for `pymongo.MongoClient`: a host, a list of them, or a URI.
@@ -106,4 +107,5 @@ def given_options(host: Any, kwargs: Mapping[str, Any]) -> Options:
         read_preference=parsed.read_preference if _READ_PREFERENCE & given.keys() else None,
         write_concern=parsed.write_concern if _WRITE_CONCERN & given.keys() else None,
         read_concern=parsed.read_concern if _READ_CONCERN & given.keys() else None,
+        retries=Retries(writes=parsed.retry_writes, reads=parsed.retry_reads),
     )

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from pytest_replicalag.call_sites import caller
 from pytest_replicalag.clients import wrap
 from pytest_replicalag.durations import ZERO, Duration, as_duration
-from pytest_replicalag.errors import ClockError, SettingError, UnknownMemberError
-from pytest_replicalag.records import StaleRead
-from pytest_replicalag.replicaset.member import PRIMARY
+from pytest_replicalag.engine_choice import MEMORY, chosen
+from pytest_replicalag.errors import ClockError, EngineError, SettingError, UnknownMemberError
+from pytest_replicalag.records import LostWrite, StaleRead
+from pytest_replicalag.replicaset.elections import restart, start_step_down
 from pytest_replicalag.replicaset.member import Member as ModelMember
 from pytest_replicalag.replicaset.optime import OpTime
 from pytest_replicalag.simulation import Simulation, governor
@@ -56,8 +58,19 @@ class Member:
         """Whether its replication is stopped."""
         return self._member.paused
 
+    @property
+    def is_primary(self) -> bool:
+        """Whether it is the primary."""
+        return self._member.is_primary
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is in reach: it has not crashed."""
+        return self._member.is_up
+
     def __repr__(self) -> str:
-        state = "paused, " if self.paused else ""
+        state = "" if self.is_up else "crashed, "
+        state += "paused, " if self.paused else ""
         return f"<{self.name}: {state}lag {self.lag}, {self.behind} behind, optime {self.optime}>"
 
 
@@ -122,19 +135,21 @@ class ReplicaLag:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """All members, the primary first."""
-        members = self._simulation.replica_set.members
-        return tuple(Member(self._simulation, member) for member in members)
+        """All members, in the order of their names: the first primary, then the secondaries."""
+        return self._views(self._simulation.replica_set.members)
 
     @property
     def primary(self) -> Member:
-        """The primary."""
-        return self.members[0]
+        """The primary; after an election it is one that was a secondary, and keeps its name."""
+        return self._views([self._simulation.replica_set.primary])[0]
 
     @property
     def secondaries(self) -> tuple[Member, ...]:
-        """The secondaries, by name."""
-        return self.members[1:]
+        """The secondaries, in the order of their names."""
+        return self._views(self._simulation.replica_set.secondaries)
+
+    def _views(self, members: Sequence[ModelMember]) -> tuple[Member, ...]:
+        return tuple(Member(self._simulation, member) for member in members)
 
     def pause(self, member: str | Member | None = None) -> None:
         """Stop replication on one secondary, or on all.
@@ -183,13 +198,77 @@ class ReplicaLag:
         with governor.lock:
             self._simulation.replica_set.set_lag(lags[0], self._names(member))
 
+    # -- elections -------------------------------------------------------------------------
+
+    def step_down(self, *, force: bool = False) -> Member:
+        """Let the primary step down, as `replSetStepDown` does, and another member be elected.
+
+        It waits until a majority has every write, for up to 10 simulated seconds, so nothing is
+        lost. Clients hear of it with the next operation that they send to the old primary: what a
+        driver retries, it sends to the new one; all else fails with `NotPrimaryError`.
+
+        Args:
+            force: Whether it steps down although no majority has every write; the new primary then
+                copies from the old one what it lacks.
+
+        Returns:
+            The new primary. The old one is a secondary, and takes over the lag of the new one.
+
+        Raises:
+            OperationFailure: Error 262: no majority has every write in time; it stays the primary.
+            NoElectionError: Without the primary there is no majority.
+            EngineError: The data are not in the memory engine.
+        """
+        self._check_engine("step_down()")
+        with governor.lock:
+            wait = start_step_down(self._simulation.replica_set, force=force)
+        self._simulation.wait_until(wait.until_us)
+        if wait.error is not None:
+            raise wait.error
+        with governor.lock:
+            self._simulation.failovers.step_down(caller())
+        return self.primary
+
+    def crash_primary(self) -> Member:
+        """Let the primary be gone, and another member be elected.
+
+        The newest of the others is. What it does not have is rolled back; if it was acknowledged,
+        that is a finding: see `lost_writes`. Clients hear of it with the next operation that they
+        send to the old primary: what a driver retries, it sends to the new one; all else fails with
+        `AutoReconnect`.
+
+        Returns:
+            The new primary. The old one is not in reach before `restart`.
+
+        Raises:
+            NoElectionError: Without the primary there is no majority.
+            EngineError: The data are not in the memory engine.
+        """
+        self._check_engine("crash_primary()")
+        with governor.lock:
+            self._simulation.failovers.crash_primary("crash_primary()", caller())
+        return self.primary
+
+    def restart(self) -> None:
+        """Let the members that have crashed come back, as secondaries."""
+        with governor.lock:
+            restart(self._simulation.replica_set)
+
+    def _check_engine(self, method: str) -> None:
+        engine = chosen().engine
+        if engine != MEMORY:
+            raise EngineError(
+                f"{method} needs the memory engine, which can undo writes; leave out "
+                f"--replica-lag-engine={engine} for this test, or skip it there"
+            )
+
     def _names(self, member: str | Member | None) -> Sequence[str]:
         names = [secondary.name for secondary in self._simulation.replica_set.secondaries]
         if member is None:
             return names
         name = member.name if isinstance(member, Member) else member
         if name not in names:
-            if name == PRIMARY:
+            if name == self._simulation.replica_set.primary.name:
                 raise UnknownMemberError(name, names, "the primary does not replicate; ")
             raise UnknownMemberError(name, names)
         return [name]
@@ -200,6 +279,11 @@ class ReplicaLag:
     def stale_reads(self) -> list[StaleRead]:
         """The stale reads of the test so far, in order."""
         return list(self._simulation.stale_reads)
+
+    @property
+    def lost_writes(self) -> list[LostWrite]:
+        """The acknowledged writes that elections have cost so far, in order."""
+        return list(self._simulation.failovers.lost_writes)
 
     def __repr__(self) -> str:
         if not self.enabled:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 __all__ = [
     "ClockError",
     "EndlessWaitError",
+    "EngineError",
     "HistoryGoneError",
+    "NoElectionError",
     "NodeError",
     "NodeLostError",
     "NotWrappableError",
@@ -110,6 +112,30 @@ class EndlessWaitError(ReplicaLagError):
             f"{operation} would wait for ever: it waits until {waiting_for}, but "
             f"{' and '.join(self.members)}. {advice}"
         )
+
+
+class NoElectionError(ReplicaLagError):
+    """The primary was to go, and no majority is left to elect another one.
+
+    Attributes:
+        members: How many members the set has.
+        left: How many would be left.
+        majority: How many it takes.
+    """
+
+    def __init__(self, members: int, left: int, majority: int) -> None:
+        self.members = members
+        self.left = left
+        self.majority = majority
+        super().__init__(
+            f"without its primary {left} of {members} members {'is' if left == 1 else 'are'} left, "
+            f"and it takes {majority} to elect another one; restart() the members that have "
+            "crashed, or give the set two secondaries or more (--replica-lag-secondaries=2)"
+        )
+
+
+class EngineError(ReplicaLagError):
+    """The engine that holds the data cannot do what was asked for; the text says which one can."""
 
 
 class NodeError(ReplicaLagError):

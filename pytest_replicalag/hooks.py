@@ -381,7 +381,7 @@ class _Reporter:
         if not report.failed:
             return
         width, show_path = _width(self._config), partial(_show_path, self._config)
-        if test.stale_reads or test.verdict is not None:
+        if test.stale_reads or test.lost_writes or test.verdict is not None:
             report.sections.append((TITLE, section(test, width, show_path)))
         if test.exploration is not None and test.exploration.failing:
             text = minimal_schedule(test, width, show_path)

@@ -153,6 +153,16 @@ OPTIONS: Final = (
         ),
     ),
     Option(
+        name="elections",
+        default="false",
+        metavar="",
+        help=(
+            "While exploring, let the primary crash before an operation, once in each test, and "
+            "writes that no other member has be rolled back."
+        ),
+        is_flag=True,
+    ),
+    Option(
         name="schedule",
         default=None,
         metavar="SCHEDULE",

@@ -20,9 +20,10 @@ _HOOKS = "replica-lag-hooks"
 
 _MARKER_HELP = (
     "replica_lag(lag, *, secondaries, read_preference, write_concern, choose, clock, on_stale, "
-    "explore, seed): run the test on a simulated replica set whose secondaries lag behind the "
-    "primary. All words are optional; what the marker does not say comes from the command line, "
-    "the ini file or the default, and with no lag from anywhere the test runs without lag. "
+    "explore, elections, seed): run the test on a simulated replica set whose secondaries lag "
+    "behind the primary. All words are optional; what the marker does not say comes from the "
+    "command line, the ini file or the default, and with no lag from anywhere the test runs "
+    "without lag. "
     'Example: @pytest.mark.replica_lag("1s", secondaries=4, on_stale="fail").'
 )
 

@@ -10,7 +10,18 @@ from typing import Any
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.durations import Duration
 
-__all__ = ["CallSite", "Commit", "MissedWrite", "Observation", "Read", "StaleRead", "Write"]
+__all__ = [
+    "CallSite",
+    "Commit",
+    "Failover",
+    "Loss",
+    "LostWrite",
+    "MissedWrite",
+    "Observation",
+    "Read",
+    "StaleRead",
+    "Write",
+]
 
 
 class Write:
@@ -25,9 +36,20 @@ class Write:
         caller: Where it was called.
         session: The number of its session in this test; 0 without an explicit one.
         follows: The newest position at which its session had read each namespace before.
+        acknowledged: The write concern that its client was told of, such as `{"w": 1}`; not there
+            before it is acknowledged.
     """
 
-    __slots__ = ("arguments", "caller", "follows", "namespace", "operation", "session")
+    __slots__ = (
+        "acknowledged",
+        "arguments",
+        "caller",
+        "follows",
+        "namespace",
+        "operation",
+        "session",
+    )
+    acknowledged: Mapping[str, Any]
 
     def __init__(
         self,
@@ -120,6 +142,7 @@ class Observation:
         missed_count: How many changes made the difference.
         missed_from: The position of the oldest of them.
         seen: The newest position at which the same client has read this namespace before.
+        is_primary: Whether that member is the primary.
         number: Which read of the test it is, from 1.
         known: Later writes to other namespaces that the same session has read before, each with
             its position.
@@ -136,6 +159,7 @@ class Observation:
     missed_count: int
     missed_from: int
     seen: int
+    is_primary: bool = False
     number: int = 0
     known: tuple[tuple[int, Write], ...] = ()
 
@@ -199,6 +223,7 @@ class StaleRead:
         guarantees: The session guarantees that broke, such as `read your writes`.
         fixes: What would have made it fresh, the simplest first.
         number: Which read of the test it is, from 1.
+        is_primary: Whether the member that answered is the primary.
     """
 
     test: str
@@ -218,6 +243,7 @@ class StaleRead:
     guarantees: tuple[str, ...] = field(default=())
     fixes: tuple[str, ...] = field(default=())
     number: int = 0
+    is_primary: bool = False
 
     def __str__(self) -> str:
         """A sentence: what was read, where it was served, and what it missed."""
@@ -225,4 +251,72 @@ class StaleRead:
         return (
             f"{self.text} returned {self.result} from {self.member}, which had missed {missed}; "
             f"the primary has {self.fresh_result}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failover:
+    """A change of the primary in a test.
+
+    Attributes:
+        reason: What has made it: `crash_primary()`, `step_down()`, or the operation before which a
+            schedule lets the primary crash, such as `before find_one`.
+        call_site: Where that was called.
+        former: The name of the old primary.
+        elected: The name of the new one.
+        crashed: Whether the old one is gone; else it is a secondary.
+    """
+
+    reason: str
+    call_site: CallSite
+    former: str
+    elected: str
+    crashed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """An acknowledged write that a new primary does not have.
+
+    Attributes:
+        write: The write.
+        age_us: The time between it and the election, in microseconds.
+    """
+
+    write: Write
+    age_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostWrite:
+    """A write that was acknowledged, and rolled back when another primary was elected.
+
+    Attributes:
+        test: The test's node id.
+        operation: The method's name.
+        namespace: Database and collection.
+        text: The call, shortened, such as `shop.orders.insert_one({"_id": 7, …})`.
+        call_site: Where it was called; None for a write that no code made.
+        write_concern: What it was acknowledged with, such as `w: 1`.
+        age: The time between it and the election.
+        failover: The election.
+        fix: What would have kept it.
+    """
+
+    test: str
+    operation: str
+    namespace: str
+    text: str
+    call_site: CallSite | None
+    write_concern: str
+    age: Duration
+    failover: Failover
+    fix: str
+
+    def __str__(self) -> str:
+        """A sentence: what was acknowledged, and what became of it."""
+        failover = self.failover
+        return (
+            f"{self.text} was acknowledged with {self.write_concern} by {failover.former} and "
+            f"rolled back: {failover.elected}, which was elected, did not have it"
         )

@@ -62,6 +62,12 @@ class RunOptions:
         if explores and self.said("engine") == REPLICASET:
             problem = "members of a real replica set cannot be held at any point; leave one out"
             raise SettingError("--replica-lag-explore", self.said("explore"), problem)
+        if self.said("elections") and self.said("engine") not in (None, MEMORY):
+            engine = self.said("engine")
+            problem = (
+                f"the engine {engine} cannot undo writes, as an election may have to; leave one out"
+            )
+            raise SettingError("--replica-lag-elections", True, problem)
         if "all" in self.command_line and self.said("lag") is None and not explores:
             problem = "no lag is given; add --replica-lag=200ms"
             raise SettingError("--replica-lag-all", True, problem)

@@ -75,13 +75,22 @@ class TestRun:
                 yield
         finally:
             self.is_calling = False
-        count = len(simulation.stale_reads)
-        if count and self.settings.on_stale is OnStale.FAIL:
-            reads = "a stale read" if count == 1 else f"{count} stale reads"
+        told = self._told()
+        if told and self.settings.on_stale is OnStale.FAIL:
             pytest.fail(
-                f"the test passed, but made {reads} (see section “replica lag”; on_stale=fail)",
+                f"the test passed, but {told} (see section “replica lag”; on_stale=fail)",
                 pytrace=False,
             )
+
+    def _told(self) -> str:
+        """What it has done that `on_stale=fail` does not let pass."""
+        simulation, told = self._simulation, []
+        if count := len(simulation.stale_reads):
+            told.append("made a stale read" if count == 1 else f"made {count} stale reads")
+        if count := len(simulation.failovers.lost_writes):
+            writes = "an acknowledged write" if count == 1 else f"{count} acknowledged writes"
+            told.append(f"lost {writes}")
+        return " and ".join(told)
 
     @contextmanager
     def example(self, schedule: Schedule) -> Iterator[None]:
@@ -100,5 +109,8 @@ class TestRun:
             is_checked=simulation.checks,
             replay=self._replay,
             stale_reads=tuple(simulation.stale_reads),
+            tries_elections=self.settings.is_scheduled and self.settings.elections,
+            failovers=tuple(simulation.failovers.happened),
+            lost_writes=tuple(simulation.failovers.lost_writes),
         )
         return to_plain(report)

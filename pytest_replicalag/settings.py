@@ -38,6 +38,7 @@ class Settings:
         clock: Which clock it runs on.
         on_stale: What a stale read does.
         explore: How many schedules are tried; 0 to let the lags decide.
+        elections: Whether schedules let the primary crash.
         schedule: The one to run under; None if there is none.
         seed: What is drawn from, with the test's node id.
     """
@@ -50,6 +51,7 @@ class Settings:
     clock: ClockKind
     on_stale: OnStale
     explore: int
+    elections: bool
     schedule: Schedule | None
     seed: int
 
@@ -87,6 +89,8 @@ class Settings:
             if option.name == "seed" or option.default is None or value is None:
                 continue
             word = value.value if isinstance(value, Enum) else value
+            if isinstance(word, bool):
+                word = str(word).lower()
             if str(word) != option.default:
                 others.append(f"{option.name}={word}")
         return [*others, f"seed={self.seed}"]
@@ -177,6 +181,7 @@ def resolve(layers: Iterable[Mapping[str, Given]]) -> Settings:
         clock=ClockKind(values["clock"]),
         on_stale=OnStale(values["on_stale"]),
         explore=values["explore"],
+        elections=values["elections"],
         schedule=values.get("schedule"),
         seed=values["seed"],
     )

@@ -21,6 +21,7 @@ from pytest_replicalag.call_sites import Caller, Client, caller
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.checker.stale_reads import judge
 from pytest_replicalag.engines.memory.journal import Journal
+from pytest_replicalag.failovers import Failovers
 from pytest_replicalag.fronts.governor import Causality, ReadPlan
 from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.records import Commit, Observation, Read, StaleRead, Write
@@ -73,6 +74,7 @@ class Simulation:
         read_preference: What clients opened without one use.
         write_concern: What clients opened without one use, as a client sends it.
         stale_reads: What was found so far.
+        failovers: The elections of the test, and what they have cost.
         reads: How many reads there were.
         secondary_reads: How many of them a secondary could serve.
     """
@@ -101,6 +103,13 @@ class Simulation:
         self.secondary_reads = 0
         self._selector = ServerSelector(self.replica_set, settings.choose, seeded(*seed, "choose"))
         self._shorten = Shortener(datetime.now(timezone.utc))
+        self.failovers = Failovers(
+            self.replica_set,
+            self.journal,
+            test,
+            self._shorten,
+            schedule if settings.elections else None,
+        )
         self._seen: dict[tuple[int, object, str], int] = {}
         self._read_by: dict[int, dict[str, int]] = {}
         self._sessions = 0
@@ -317,7 +326,7 @@ class Simulation:
         for position in range(after + 1, newest + 1):
             write = oplog[position].write
             for part in write.writes if isinstance(write, Commit) else (write,):
-                is_seen = part is not None and part.namespace != namespace
+                is_seen = isinstance(part, Write) and part.namespace != namespace
                 if is_seen and read.get(part.namespace, 0) >= position:
                     found.append((position, part))
         return tuple(found)
@@ -346,6 +355,7 @@ class Simulation:
             member=plan.member.name,
             behind=replica_set.behind(plan.member),
             is_paused=plan.member.paused,
+            is_primary=plan.member.is_primary,
             members=len(replica_set.members),
             result=result,
             fresh_result=fresh,
@@ -425,6 +435,7 @@ class SimulationGovernor:
             if before is not None:
                 oplog = before.replica_set.oplog
                 after.replica_set.oplog.epoch_seconds = oplog.timestamp(oplog.last).time + 1
+                after.replica_set.oplog.first_term = oplog.term
             self._last = after
 
     @contextmanager

@@ -202,6 +202,7 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "mongod": _parse_mongod,
     "intercept": _parse_flag,
     "explore": _parse_explore,
+    "elections": _parse_flag,
     "schedule": _parse_schedule,
     "no_verdict": _parse_flag,
 }

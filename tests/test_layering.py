@@ -22,6 +22,7 @@ LAYERS = (
     ("drivers",),
     ("endpoints",),
     ("simulation",),
+    ("failovers",),
     ("fronts",),
     ("engines",),
     ("settings",),

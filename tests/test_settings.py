@@ -31,6 +31,7 @@ def test_the_options_have_these_names_flags_and_ini_keys():
         "mongod": ("--replica-lag-mongod", "replica_lag_mongod"),
         "intercept": ("--replica-lag-intercept", "replica_lag_intercept"),
         "explore": ("--replica-lag-explore", "replica_lag_explore"),
+        "elections": ("--replica-lag-elections", "replica_lag_elections"),
         "schedule": ("--replica-lag-schedule", "replica_lag_schedule"),
         "no_verdict": ("--replica-lag-no-verdict", "replica_lag_no_verdict"),
         "seed": ("--replica-lag-seed", "replica_lag_seed"),

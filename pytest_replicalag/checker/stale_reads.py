@@ -6,13 +6,10 @@ Causal Consistency and Read and Write Concerns.
 
 from __future__ import annotations
 
-from types import CodeType
-
-from pytest_replicalag.call_sites import Caller, Client
+from pytest_replicalag.checker.call_sites import call_site
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import (
-    CallSite,
     Commit,
     MissedWrite,
     Observation,
@@ -60,7 +57,7 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         operation=read.operation,
         namespace=read.namespace,
         text=f"{read.namespace}.{read.operation}({shorten.arguments(read.arguments)})",
-        call_site=_call_site(read.caller),
+        call_site=call_site(read.caller),
         read_preference=read.read_preference,
         read_concern=read.read_concern,
         member=observation.member,
@@ -76,25 +73,8 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         guarantees=guarantees,
         fixes=_fixes(observation, guarantees),
         number=observation.number,
+        is_primary=observation.is_primary,
     )
-
-
-def _call_site(caller: Caller | Client) -> CallSite:
-    if isinstance(caller, Client):
-        return CallSite(path="", line=0, function="", client=str(caller))
-    code, line = caller
-    return CallSite(path=code.co_filename, line=line, function=_function(code))
-
-
-def _function(code: CodeType) -> str:
-    """The named function around a piece of code, or `<module>`.
-
-    A comprehension is a function `<listcomp>` to Python 3.11 and a part of its function to later
-    ones; to their readers it always was. Python 3.10 does not tell what is around it.
-    """
-    names = getattr(code, "co_qualname", code.co_name).split(".")
-    named = [name for name in names if not name.startswith("<")]
-    return named[-1] if named else code.co_name
 
 
 def _missed(write: Write | None, age: Duration, read: Read, shorten: Shortener) -> MissedWrite:
@@ -112,7 +92,7 @@ def _missed(write: Write | None, age: Duration, read: Read, shorten: Shortener) 
         operation=write.operation,
         namespace=write.namespace,
         text=f"{where}{write.operation}({shorten.arguments(write.arguments)})",
-        call_site=None if write.caller is None else _call_site(write.caller),
+        call_site=None if write.caller is None else call_site(write.caller),
         age=age,
     )
 
@@ -155,7 +135,7 @@ def _follows(later: Write, missed: Write, position: int) -> bool:
 def _fixes(observation: Observation, guarantees: tuple[str, ...]) -> tuple[str, ...]:
     """What would have made this read fresh, the simplest first."""
     read = observation.read
-    if observation.member == "primary":
+    if observation.is_primary:
         return (
             "read it with read concern local, or write with w: majority and let it be acknowledged",
         )

@@ -49,6 +49,19 @@ class ReadPlan(NamedTuple):
     position: int
 
 
+class Failovers(Protocol):
+    """The elections of a simulation."""
+
+    is_possible: bool
+    """Whether there was one, or may be one before the next operation."""
+
+    def before(self, operation: str, by: Caller | Client) -> None:
+        """Let the primary crash before an operation, if a schedule says so."""
+
+    def step_down(self, by: Caller | Client) -> None:
+        """Elect another primary; the old one, which has waited, stays as a secondary."""
+
+
 class Running(Protocol):
     """The running simulation."""
 
@@ -57,6 +70,10 @@ class Running(Protocol):
     checks: bool
     read_preference: Any
     write_concern: dict[str, Any]
+
+    @property
+    def failovers(self) -> Failovers:
+        """The elections in it."""
 
     def plan_read(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from pytest_replicalag.records import Commit, Write
+from pytest_replicalag.replicaset.oplog import NO_OP
 
 __all__ = ["Subject"]
 
@@ -32,10 +33,12 @@ class Subject(NamedTuple):
 
     def is_changed_by(self, write: Any) -> bool:
         """Whether a write can change what the read returns; True where it is not known."""
+        if write is NO_OP:
+            return False
         if isinstance(write, Commit):
             return any(map(self.is_changed_by, write.writes))
         if not isinstance(write, Write):
-            return True  # the TTL monitor's, or a no-op
+            return True  # the TTL monitor's
         if write.operation in _OF_ONE_COLLECTION:
             if not self.reads_others:
                 return write.namespace == self.namespace

@@ -20,7 +20,7 @@ from pytest_replicalag.replicaset.lag import Lag
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.oplog import Oplog
 from pytest_replicalag.replicaset.read_concern import ReadConcern, read_position
-from pytest_replicalag.replicaset.replica_set import ReplicaSet
+from pytest_replicalag.replicaset.replica_set import Election, ReplicaSet
 from pytest_replicalag.replicaset.replication import Replication
 
 __all__ = ["ChosenReplication", "ExploredReplicaSet", "IsRelevant", "Schedule"]
@@ -359,23 +359,46 @@ class ExploredReplicaSet(ReplicaSet):
             return ZERO
         return Duration.of_us(self.clock.now_us - self.oplog.time_us(position))
 
+    # -- elections -------------------------------------------------------------------------------
+
+    def successor(self) -> tuple[Member, int]:
+        """Who is elected if the primary goes, and the newest position that is not lost then.
+
+        How far the newest secondary has come is chosen; which one that is makes no difference.
+        """
+        now_us = self.clock.now_us
+        up = [member for member in self.secondaries if member.is_up]
+        reach = [(_chosen(member).newest(now_us), member) for member in up]
+        oldest = max(self._held_by_some(len(self.secondaries) - len(up)), *map(self.applied, up))
+        options = range(max(newest for newest, _ in reach), oldest - 1, -1)
+        position = options[self._choose(len(options))]
+        member = next(member for newest, member in reach if newest >= position)
+        _chosen(member).has(position)
+        return member, position
+
+    def _held_by_some(self, down: int) -> int:
+        """The newest position that more members have than are down."""
+        promised = (one.position for one in self._promises if one.secondaries > down)
+        return max(promised, default=0)
+
+    def elect(self, successor: Member, common: int, *, crashed: bool) -> Election:
+        """Let another member be the primary; what was promised goes for the members' new roles."""
+        self._promises = [one for one in self._promises if one.position <= common]
+        for promise in self._promises:
+            promise.without.discard(successor.name)
+        return super().elect(successor, common, crashed=crashed)
+
     # -- control ---------------------------------------------------------------------------------
 
     def pause(self, names: Sequence[str]) -> None:
         """Stop replication on these secondaries."""
         self._note(names)
-        for replication in map(_replication, map(self.member, names)):
-            if replication is not None:
-                replication.stop()
-        self._regroup()
+        super().pause(names)
 
     def resume(self, names: Sequence[str]) -> None:
         """Let replication go on."""
         self._note(names)
-        for replication in map(_replication, map(self.member, names)):
-            if replication is not None:
-                replication.go_on()
-        self._regroup()
+        super().resume(names)
 
     def catch_up(self, names: Sequence[str]) -> None:
         """Let these secondaries have all there is."""
@@ -395,6 +418,12 @@ class ExploredReplicaSet(ReplicaSet):
                 member.lag = lag
                 replication.set_lag(lag)
         self._regroup()
+
+
+def _chosen(member: Member) -> ChosenReplication:
+    replication = member.replication
+    assert isinstance(replication, ChosenReplication)
+    return replication
 
 
 def _replication(member: Member) -> ChosenReplication | None:

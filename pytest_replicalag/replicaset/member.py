@@ -23,6 +23,7 @@ class Member:
         tags: The member's replica set tags.
         lag: What it was told to lag by; no lag for the primary.
         replication: How far it has come; None for the primary, which has every write.
+        is_up: Whether it can be reached: it has not crashed.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Member:
     tags: Mapping[str, str] = field(default_factory=dict)
     lag: Lag = NO_LAG
     replication: Replication | None = None
+    is_up: bool = True
 
     @property
     def is_primary(self) -> bool:
@@ -38,5 +40,5 @@ class Member:
 
     @property
     def paused(self) -> bool:
-        """Whether its replication is stopped."""
-        return self.replication is not None and self.replication.paused
+        """Whether its replication is stopped, though it is up."""
+        return self.is_up and self.replication is not None and self.replication.paused

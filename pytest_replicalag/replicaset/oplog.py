@@ -7,13 +7,17 @@ MongoDB manual, Replica Set Oplog.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bson import Timestamp
 
-from pytest_replicalag.replicaset.optime import EPOCH_SECONDS, OpTime, timestamp_at
+from pytest_replicalag.replicaset.optime import EPOCH_SECONDS, TERM, OpTime, timestamp_at
 
-__all__ = ["Oplog", "OplogEntry"]
+__all__ = ["NO_OP", "Oplog", "OplogEntry"]
+
+
+NO_OP: Final = "no-op"
+"""The `write` of an entry that changes nothing, such as the first one of a term."""
 
 
 class OplogEntry(NamedTuple):
@@ -34,17 +38,29 @@ class Oplog:
     Attributes:
         epoch_seconds: The seconds of the first timestamp. Drivers carry times from one test to the
             next, so where a real one is connected each test's oplog begins after the one before.
+        first_term: The term of the first entries; drivers carry terms along, too.
     """
 
-    __slots__ = ("_forgotten", "_last_forgotten_us", "_times_us", "_writes", "epoch_seconds")
+    __slots__ = (
+        "_forgotten",
+        "_last_forgotten_us",
+        "_terms",
+        "_times_us",
+        "_writes",
+        "epoch_seconds",
+        "first_term",
+    )
 
     def __init__(self) -> None:
         self.epoch_seconds = EPOCH_SECONDS
+        self.first_term = TERM
         # Two lists, not one of entries: a write adds to both, and few entries are ever looked at.
         self._times_us: list[int] = []
         self._writes: list[Any] = []
         self._forgotten = 0
         self._last_forgotten_us = 0
+        # The positions after which the second term and later ones begin.
+        self._terms: list[int] = []
 
     @property
     def last(self) -> int:
@@ -83,9 +99,23 @@ class Oplog:
             return self._last_forgotten_us
         return self._times_us[position - self._forgotten - 1]
 
+    @property
+    def term(self) -> int:
+        """The term of the entry that comes next."""
+        return self.first_term + len(self._terms)
+
+    def begin_term(self) -> None:
+        """Another primary writes from now on."""
+        self._terms.append(self.last)
+
+    def term_of(self, position: int) -> int:
+        """The term in which the entry at `position` was written."""
+        return self.first_term + sum(position > begun for begun in self._terms)
+
     def optime(self, position: int) -> OpTime:
         """The optime of the entry at `position`."""
-        return OpTime.at(position, self.time_us(position), self.epoch_seconds)
+        term = self.term_of(position) if self._terms else self.first_term
+        return OpTime.at(position, self.time_us(position), self.epoch_seconds, term)
 
     def timestamp(self, position: int) -> Timestamp:
         """The timestamp of the entry at `position`."""

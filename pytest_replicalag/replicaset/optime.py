@@ -19,7 +19,7 @@ EPOCH_SECONDS: Final = 1
 """Seconds of the first optime; not zero, for MongoDB treats Timestamp(0, 0) as null."""
 
 TERM: Final = 1
-"""The election term; there are no elections yet."""
+"""The election term of a set's first primary."""
 
 
 def timestamp_at(position: int, time_us: int, epoch_seconds: int = EPOCH_SECONDS) -> Timestamp:
@@ -40,9 +40,11 @@ class OpTime:
     ts: Timestamp
 
     @classmethod
-    def at(cls, position: int, time_us: int, epoch_seconds: int = EPOCH_SECONDS) -> OpTime:
+    def at(
+        cls, position: int, time_us: int, epoch_seconds: int = EPOCH_SECONDS, term: int = TERM
+    ) -> OpTime:
         """The optime of the entry at `position`, written at simulated `time_us`."""
-        return cls(TERM, timestamp_at(position, time_us, epoch_seconds))
+        return cls(term, timestamp_at(position, time_us, epoch_seconds))
 
     def __str__(self) -> str:
         return f"{self.ts.time}:{self.ts.inc}"

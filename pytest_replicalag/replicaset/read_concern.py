@@ -12,6 +12,7 @@ from typing import Final
 from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.oplog import NO_OP
 from pytest_replicalag.replicaset.optime import TERM
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 
@@ -153,7 +154,7 @@ def _dues(replica_set: ReplicaSet, member: Member, concern: ReadConcern) -> list
         dues.append(member.replication.due_us(needed))
     if concern.level == "linearizable":
         # The server writes a no-op, and waits until a majority has that.
-        noop = replica_set.oplog.append(replica_set.clock.now_us, None)
+        noop = replica_set.oplog.append(replica_set.clock.now_us, NO_OP)
         dues.append(replica_set.acknowledged_us(noop, replica_set.majority))
     elif concern.level in ("majority", "snapshot") and (needed or concern.came):
         dues.append(_committed_us(replica_set, max(needed, concern.came)))

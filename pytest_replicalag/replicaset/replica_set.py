@@ -4,29 +4,51 @@ Members hold no data. A secondary's state is the primary's at the position that 
 applied; an engine answers reads at that position.
 MongoDB manual, Replication; Read Concern; Write Concern.
 
-Not modelled: elections, rollback, arbiters, hidden, delayed and non-voting members, initial sync,
-chained replication. Code that tests its own failover will notice.
+Not modelled: arbiters, hidden, delayed and non-voting members, initial sync, chained replication.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pytest_replicalag.durations import FOREVER, ZERO, Duration
 from pytest_replicalag.errors import UnknownMemberError
 from pytest_replicalag.replicaset.clock import Clock
-from pytest_replicalag.replicaset.lag import Lag
+from pytest_replicalag.replicaset.lag import NO_LAG, Lag
 from pytest_replicalag.replicaset.member import PRIMARY, Member
-from pytest_replicalag.replicaset.oplog import Oplog
+from pytest_replicalag.replicaset.oplog import NO_OP, Oplog
 from pytest_replicalag.replicaset.replication import Replication
 
-__all__ = ["SET_NAME", "TAG", "ReplicaSet"]
+__all__ = ["SET_NAME", "TAG", "Election", "ReplicaSet"]
 
 SET_NAME: Final = "replicalag"
 
 TAG: Final = "member"
 """The replica set tag that every member has: its own name, so that a read can ask for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Election:
+    """A change of the primary.
+
+    Attributes:
+        term: The new primary's term.
+        former: The name of the old primary.
+        elected: The name of the new one.
+        common: The newest position of the old primary that the new one has; later ones are rolled
+            back.
+        last: The old primary's newest position.
+        crashed: Whether the old one crashed; else it stepped down.
+    """
+
+    term: int
+    former: str
+    elected: str
+    common: int
+    last: int
+    crashed: bool
 
 
 class ReplicaSet:
@@ -40,7 +62,11 @@ class ReplicaSet:
     Attributes:
         clock: As given.
         oplog: The primary's.
-        members: The primary first, then the secondaries by name.
+        members: In the order of their names, which they keep whatever they become: the first
+            primary, then the secondaries.
+        primary: The member that takes writes.
+        secondaries: The other members, by name.
+        elections: Those there were, in order.
         majority: How many members are one.
         majority_keeps_up: Whether a majority applies every write at once.
         generation: Changes whenever members start or stop replicating alike.
@@ -52,6 +78,9 @@ class ReplicaSet:
         self._seed = seed
         primary = Member(PRIMARY, (PRIMARY, 27017), {TAG: PRIMARY})
         self.members = (primary, *(self._secondary(n, lag) for n, lag in enumerate(lags, 1)))
+        self.primary = primary
+        self.secondaries = self.members[1:]
+        self.elections: list[Election] = []
         self.majority = len(self.members) // 2 + 1
         self.generation = 0
         self._pinned: dict[object, int] = {}
@@ -85,16 +114,6 @@ class ReplicaSet:
         self.majority_keeps_up = keeping_up >= self.majority
 
     # -- members ---------------------------------------------------------------------------
-
-    @property
-    def primary(self) -> Member:
-        """The member that takes writes."""
-        return self.members[0]
-
-    @property
-    def secondaries(self) -> tuple[Member, ...]:
-        """The other members, by name."""
-        return self.members[1:]
 
     def member(self, name: str) -> Member:
         """The member of that name.
@@ -210,7 +229,7 @@ class ReplicaSet:
             among: The members to look at; all of them if it is None.
         """
         return [
-            f"{member.name} {'is paused' if member.paused else 'has lag inf'}"
+            f"{member.name} {_why_behind(member)}"
             for member in among or self.secondaries
             if member.replication is not None and member.replication.due_us(position) is None
         ]
@@ -220,13 +239,13 @@ class ReplicaSet:
     def pause(self, names: Sequence[str]) -> None:
         """Stop replication on these secondaries."""
         for replication in self._alone(names):
-            replication.paused = True
+            replication.stop()
         self._regroup()
 
     def resume(self, names: Sequence[str]) -> None:
         """Let replication go on; entries whose delay is over are applied at once."""
         for replication in self._alone(names):
-            replication.paused = False
+            replication.go_on()
         self._regroup()
 
     def catch_up(self, names: Sequence[str]) -> None:
@@ -238,19 +257,86 @@ class ReplicaSet:
     def set_lag(self, lag: Lag, names: Sequence[str]) -> None:
         """Let these secondaries lag by `lag` from now on."""
         for name in names:
-            [replication] = self._alone([name])
             member = self.member(name)
             member.lag = lag
-            replication.set_policy(lag.policy(*self._seed, name, self.oplog.last))
+            for replication in self._alone([name]):
+                replication.set_policy(lag.policy(*self._seed, name, self.oplog.last))
+        self._regroup()
+
+    # -- elections -------------------------------------------------------------------------
+
+    def successor(self) -> tuple[Member, int]:
+        """Who is elected if the primary goes, and the newest position that is not lost then.
+
+        The newest of those that are up; the first by name among equals, paused ones last.
+        """
+        up = [member for member in self.secondaries if member.is_up]
+        newest = max(up, key=lambda member: (self.applied(member), not member.paused))
+        return newest, self.applied(newest)
+
+    def elect(self, successor: Member, common: int, *, crashed: bool) -> Election:
+        """Let another member be the primary; what the old one alone had is undone.
+
+        The two change places, lag and all, so that the set goes on as it was. Positions go on, too:
+        in place of what is undone there are no-ops, as there is one at the begin of each term.
+
+        Args:
+            successor: The next primary.
+            common: The newest position that stays.
+            crashed: Whether the old one is gone.
+        """
+        former, last = self.primary, self.oplog.last
+        election = Election(
+            term=self.oplog.term + 1,
+            former=former.name,
+            elected=successor.name,
+            common=common,
+            last=last,
+            crashed=crashed,
+        )
+        [replication] = self._alone([successor.name])
+        if common == last:
+            replication.catch_up()
+        replication.go_on()
+        former.lag, successor.lag = successor.lag, NO_LAG
+        former.replication, successor.replication = replication, None
+        for position in range(common + 1, last + 1):
+            self.oplog.amend(position, NO_OP)
+        self.oplog.begin_term()
+        self.oplog.append(self.clock.now_us, NO_OP)
+        if crashed:
+            former.is_up = False
+            replication.stop()
+        self.primary = successor
+        self.secondaries = tuple(member for member in self.members if member is not successor)
+        self.elections.append(election)
+        self._regroup()
+        return election
+
+    def bring_back(self, members: Sequence[Member]) -> None:
+        """Let members that have crashed be up again."""
+        for member in members:
+            member.is_up = True
+            if member.replication is not None:
+                member.replication.go_on()
         self._regroup()
 
     def _alone(self, names: Sequence[str]) -> list[Replication]:
-        """The replications of these members, each its own; the primary has none."""
+        """The replications of those of these members that are up, each its own.
+
+        The primary has none.
+        """
         now_us = self.clock.now_us
         result = []
         for member in map(self.member, names):
-            if member.replication is not None:
+            if member.replication is not None and member.is_up:
                 member.replication.applied(now_us)
                 member.replication = member.replication.alone()
                 result.append(member.replication)
         return result
+
+
+def _why_behind(member: Member) -> str:
+    if not member.is_up:
+        return "has crashed"
+    return "is paused" if member.paused else "has lag inf"

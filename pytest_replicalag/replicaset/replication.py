@@ -87,6 +87,14 @@ class Replication:
             return self._dues_us[position - self._applied - 1]
         return self._oplog.time_us(position) + self._policy.delay_us
 
+    def stop(self) -> None:
+        """Apply nothing from now on."""
+        self.paused = True
+
+    def go_on(self) -> None:
+        """Apply again; what is overdue is applied at once."""
+        self.paused = False
+
     def catch_up(self) -> None:
         """Apply all there is, at once, whatever the lag and whether paused or not."""
         if self._policy.delay_us is None:

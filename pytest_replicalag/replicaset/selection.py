@@ -55,6 +55,7 @@ class ServerSelector:
         # Without max staleness the eligible members never change, so each read preference is
         # asked once. The preference is kept with the answer: its id stays its own.
         self._known: dict[int, tuple[Any, Sequence[Member]]] = {}
+        self._elections = 0
         self._unlike_members: dict[int, tuple[int, Sequence[Member], Sequence[Member]]] = {}
 
     def select(self, read_preference: Any, *, for_stream: bool = False) -> Member:
@@ -82,8 +83,11 @@ class ServerSelector:
             ServerSelectionTimeoutError: There is none.
             ConfigurationError: The max staleness is smaller than drivers allow.
         """
+        if len(self._replica_set.elections) != self._elections:
+            self._elections = len(self._replica_set.elections)
+            self._known = {}
         if read_preference.mode == _PRIMARY_MODE:
-            return self._replica_set.members[:1]
+            return (self._replica_set.primary,)
         known = self._known.get(id(read_preference))
         if known is not None:
             return known[1]
@@ -135,6 +139,8 @@ class ServerSelector:
         )
 
     def _server(self, member: Member, hosts: list[str]) -> ServerDescription:
+        if not member.is_up:
+            return ServerDescription(member.address)
         hello: Mapping[str, Any] = {
             "ok": 1,
             "isWritablePrimary": member.is_primary,

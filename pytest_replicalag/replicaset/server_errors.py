@@ -22,12 +22,14 @@ __all__ = [
     "invalid_options",
     "linearizable_refused",
     "max_time_expired",
+    "nobody_caught_up",
     "not_writable_primary",
     "operation_failure",
     "read_concern_refused",
     "snapshot_refused",
     "snapshot_too_old",
     "snapshot_unavailable",
+    "step_down_refused",
     "stream_read_concern",
     "time_ahead",
     "unknown_read_concern",
@@ -139,6 +141,25 @@ def max_time_expired(waiting: str = "") -> ExecutionTimeout:
     """
     message = f"{waiting}operation exceeded time limit"
     return ExecutionTimeout(message, 50, _reply(50, "MaxTimeMSExpired", message))
+
+
+def nobody_caught_up(optime: Timestamp) -> OperationFailure:
+    """Error 262: a primary that was to step down waited in vain for a majority to have all."""
+    message = (
+        f"No electable secondaries caught up as of {_date(optime)}. Please use the "
+        "replSetStepDown command with the argument {force: true} to force node to step down."
+    )
+    return operation_failure(262, "ExceededTimeLimit", message)
+
+
+def step_down_refused() -> NotPrimaryError:
+    """Error 10107: a secondary was told to step down."""
+    return not_writable_primary("not primary so can't step down")
+
+
+def _date(optime: Timestamp) -> str:
+    """The date of a logical time, as a server's messages write dates."""
+    return f"{optime.as_datetime():%Y-%m-%dT%H:%M:%S}.000+00:00"
 
 
 def not_writable_primary(message: str = "not primary") -> NotPrimaryError:

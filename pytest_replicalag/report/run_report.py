@@ -12,16 +12,18 @@ from enum import Enum
 from typing import Any
 
 from pytest_replicalag.durations import Duration
-from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+from pytest_replicalag.records import CallSite, Failover, LostWrite, MissedWrite, StaleRead
 
 __all__ = [
     "Exploration",
     "Finding",
+    "Loss",
     "RunReport",
     "TestReport",
     "Verdict",
     "findings",
     "from_plain",
+    "losses",
     "to_plain",
 ]
 
@@ -68,6 +70,9 @@ class TestReport:
         secondary_reads: How many of them a secondary could serve.
         is_checked: Whether stale reads were looked for.
         stale_reads: Its stale reads, in order.
+        tries_elections: Whether schedules could let the primary crash.
+        failovers: The elections in it, in order.
+        lost_writes: The acknowledged writes that they have cost, in order.
         replay: The command that runs it again, with the same seed.
         exploration: What the search for its schedules has come to; None if there was none.
         verdict: What a run without lag says of it; None if there was none.
@@ -81,6 +86,9 @@ class TestReport:
     secondary_reads: int = 0
     is_checked: bool = True
     stale_reads: tuple[StaleRead, ...] = ()
+    tries_elections: bool = False
+    failovers: tuple[Failover, ...] = ()
+    lost_writes: tuple[LostWrite, ...] = ()
     replay: str = ""
     exploration: Exploration | None = None
     verdict: Verdict | None = None
@@ -134,6 +142,16 @@ class RunReport:
         """How many tests made stale reads."""
         return len({test.test for test in self.tests if test.stale_reads})
 
+    @property
+    def has_failovers(self) -> bool:
+        """Whether there was an election in any of its tests, or could have been one."""
+        return any(test.failovers or test.tries_elections for test in self.tests)
+
+    @property
+    def losing_tests(self) -> int:
+        """How many tests lost acknowledged writes."""
+        return len({test.test for test in self.tests if test.lost_writes})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -180,6 +198,44 @@ def _order(finding: Finding) -> tuple[object, ...]:
     return (site.path, site.line, read.operation, read.namespace, read.text, finding.tests)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """An acknowledged write that elections of a run have cost, at one place of the code.
+
+    Attributes:
+        example: The one of the first test by name.
+        count: How often it happened.
+        tests: The tests that lost it, sorted.
+    """
+
+    example: LostWrite
+    count: int
+    tests: tuple[str, ...]
+
+
+def losses(lost_writes: Iterable[LostWrite]) -> list[Loss]:
+    """The distinct lost writes, by place in the code; the order of tests does not matter."""
+    groups: dict[tuple[object, ...], list[LostWrite]] = {}
+    for write in lost_writes:
+        key = (write.call_site, write.operation, write.namespace, write.write_concern)
+        groups.setdefault(key, []).append(write)
+    found = [
+        Loss(
+            example=min(group, key=lambda write: write.test),
+            count=len(group),
+            tests=tuple(sorted({write.test for write in group})),
+        )
+        for group in groups.values()
+    ]
+    return sorted(found, key=_order_of_loss)
+
+
+def _order_of_loss(loss: Loss) -> tuple[object, ...]:
+    write, site = loss.example, loss.example.call_site
+    place = ("", 0) if site is None else (site.path, site.line)
+    return (*place, write.operation, write.namespace, write.text, loss.tests)
+
+
 def to_plain(report: TestReport) -> dict[str, Any]:
     """A test's report as dicts, lists, strings and numbers."""
     return {
@@ -190,6 +246,9 @@ def to_plain(report: TestReport) -> dict[str, Any]:
         "is_checked": report.is_checked,
         "replay": report.replay,
         "stale_reads": [_plain_stale_read(read) for read in report.stale_reads],
+        "tries_elections": report.tries_elections,
+        "failovers": [_plain_failover(failover) for failover in report.failovers],
+        "lost_writes": [_plain_lost_write(write) for write in report.lost_writes],
         "exploration": None if report.exploration is None else report.exploration.plain(),
         "verdict": None if report.verdict is None else report.verdict.value,
     }
@@ -200,6 +259,8 @@ def from_plain(plain: Mapping[str, Any]) -> TestReport:
     exploration, verdict = plain.get("exploration"), plain.get("verdict")
     read: dict[str, Any] = {
         "stale_reads": tuple(map(_stale_read, plain.get("stale_reads", ()))),
+        "failovers": tuple(map(_failover, plain.get("failovers", ()))),
+        "lost_writes": tuple(map(_lost_write, plain.get("lost_writes", ()))),
         "exploration": None if exploration is None else Exploration(**exploration),
         "verdict": None if verdict is None else Verdict(verdict),
     }
@@ -214,7 +275,7 @@ def _plain_stale_read(read: StaleRead) -> dict[str, Any]:
     missed = [
         {
             **_fields(write),
-            "call_site": None if write.call_site is None else _fields(write.call_site),
+            "call_site": _plain_site(write.call_site),
             "age": write.age.us,
         }
         for write in read.missed
@@ -234,7 +295,7 @@ def _stale_read(plain: Mapping[str, Any]) -> StaleRead:
         MissedWrite(
             **{
                 **write,
-                "call_site": None if write["call_site"] is None else CallSite(**write["call_site"]),
+                "call_site": _site(write["call_site"]),
                 "age": Duration.of_us(write["age"]),
             }
         )
@@ -248,6 +309,42 @@ def _stale_read(plain: Mapping[str, Any]) -> StaleRead:
             "missed": missed,
             "guarantees": _strings(plain["guarantees"]),
             "fixes": _strings(plain["fixes"]),
+        }
+    )
+
+
+def _plain_site(site: CallSite | None) -> dict[str, Any] | None:
+    return None if site is None else _fields(site)
+
+
+def _site(plain: Mapping[str, Any] | None) -> CallSite | None:
+    return None if plain is None else CallSite(**plain)
+
+
+def _plain_failover(failover: Failover) -> dict[str, Any]:
+    return {**_fields(failover), "call_site": _fields(failover.call_site)}
+
+
+def _failover(plain: Mapping[str, Any]) -> Failover:
+    return Failover(**{**plain, "call_site": CallSite(**plain["call_site"])})
+
+
+def _plain_lost_write(write: LostWrite) -> dict[str, Any]:
+    return {
+        **_fields(write),
+        "call_site": _plain_site(write.call_site),
+        "age": write.age.us,
+        "failover": _plain_failover(write.failover),
+    }
+
+
+def _lost_write(plain: Mapping[str, Any]) -> LostWrite:
+    return LostWrite(
+        **{
+            **plain,
+            "call_site": _site(plain["call_site"]),
+            "age": Duration.of_us(plain["age"]),
+            "failover": _failover(plain["failover"]),
         }
     )
 

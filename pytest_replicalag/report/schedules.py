@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_replicalag.records import StaleRead
+from pytest_replicalag.records import Failover, LostWrite, StaleRead
 from pytest_replicalag.report.layout import INDENT, ShowPath, labelled, site_lines, wrapped
 from pytest_replicalag.report.run_report import Exploration, TestReport, Verdict
 
 __all__ = ["SCHEDULE_TITLE", "minimal_schedule", "schedule_lines", "verdict_line"]
 
 SCHEDULE_TITLE: Final = "replica lag: minimal schedule"
+
+_CHOSEN: Final = "before "
+"""How the reason begins of an election that a schedule has chosen."""
 
 _VERDICTS: Final = {
     Verdict.ONLY_LAG: "fails only under replica lag",
@@ -41,8 +44,13 @@ def minimal_schedule(test: TestReport, width: int, show_path: ShowPath) -> str:
     exploration = test.exploration
     assert exploration is not None
     lines: list[str] = []
-    for number, read in enumerate(test.stale_reads):
-        lines += _stale(read, "and" if number else "fails when", width, show_path)
+    for failover in test.failovers:
+        if failover.reason.startswith(_CHOSEN):
+            lines += _crash(failover, "and" if lines else "fails when", width, show_path)
+    for write in test.lost_writes:
+        lines += _lost(write, "and" if lines else "fails when", width, show_path)
+    for read in test.stale_reads:
+        lines += _stale(read, "and" if lines else "fails when", width, show_path)
     said = [*_others(test), _tried(exploration)]
     lines += wrapped(" ".join(said), width, "")
     if not exploration.is_steady:
@@ -69,7 +77,21 @@ def _stale(read: StaleRead, label: str, width: int, show_path: ShowPath) -> list
     return lines
 
 
+def _crash(failover: Failover, label: str, width: int, show_path: ShowPath) -> list[str]:
+    site = site_lines(failover.call_site, width, show_path)
+    return labelled(label, f"{failover.former} crashes {failover.reason}", width, site)
+
+
+def _lost(write: LostWrite, label: str, width: int, show_path: ShowPath) -> list[str]:
+    site = [] if write.call_site is None else site_lines(write.call_site, width, show_path)
+    lines = labelled(label, f"{write.failover.elected} is elected without", width)
+    lines += labelled("", f"  {write.text}", width, site)
+    return lines + labelled("", f"  acknowledged with {write.write_concern}, rolled back", width)
+
+
 def _others(test: TestReport) -> list[str]:
+    if not test.stale_reads and (test.lost_writes or test.failovers):
+        return ["All reads may be fresh."] if test.secondary_reads else []
     if not test.stale_reads:
         return ["It fails by a schedule in which no read returns anything stale."]
     left = test.secondary_reads - len({read.number for read in test.stale_reads})

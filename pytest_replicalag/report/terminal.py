@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+from pytest_replicalag.records import CallSite, Failover, MissedWrite, StaleRead
 from pytest_replicalag.report.layout import INDENT, ShowPath, labelled, plural, site_lines, wrapped
 from pytest_replicalag.report.run_report import (
     Finding,
+    Loss,
     RunReport,
     TestReport,
     Verdict,
     findings,
+    losses,
 )
 from pytest_replicalag.report.schedules import verdict_line
 
@@ -23,6 +25,8 @@ __all__ = ["section", "summary", "wrapped"]
 
 _SECTION_LIMIT: Final = 10
 """How many distinct stale reads of one failing test are shown."""
+_FIRST_PRIMARY: Final = "primary"
+"""The name of the member that every test begins with as its primary."""
 _TESTS_LIMIT: Final = 3
 """How many tests a line of the summary names."""
 
@@ -31,7 +35,7 @@ _TESTS_LIMIT: Final = 3
 
 
 def section(test: TestReport, width: int, show_path: ShowPath) -> str:
-    """The stale reads of one test, as the section of its failure.
+    """The stale reads and lost writes of one test, as the section of its failure.
 
     Args:
         test: The test's report.
@@ -43,9 +47,10 @@ def section(test: TestReport, width: int, show_path: ShowPath) -> str:
     blocks = [_block(finding, width, show_path) for finding in distinct[:_SECTION_LIMIT]]
     if (left := len(distinct) - _SECTION_LIMIT) > 0:
         blocks.append(f"and {left} more distinct {plural(left, 'stale read')}")
+    blocks += _lost(test, width, show_path)
     last = [] if test.verdict is None else labelled("verdict", verdict_line(test.verdict), width)
     is_explored = test.exploration is not None and test.exploration.failing
-    if test.replay and test.stale_reads and not is_explored:
+    if test.replay and blocks and not is_explored:
         # Not wrapped: it is there to be copied.
         last.append(f"{'replay':<{INDENT}}{test.replay}")
     return "\n\n".join([*blocks, "\n".join(last)] if last else blocks)
@@ -62,8 +67,8 @@ def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
     )
     concern = f", read concern {read.read_concern}" if read.read_concern else ""
     preference = f"read preference {read.read_preference}{concern}"
-    lines += labelled("served by", f"{read.member}, {_behind(read)}; {preference}", width)
-    newest = "newest is" if read.member == "primary" else "primary has"
+    lines += labelled("served by", f"{_role(read)}, {_behind(read)}; {preference}", width)
+    newest = "newest is" if read.is_primary else "primary has"
     lines += labelled(newest, read.fresh_result, width)
     for number, write in enumerate(reversed(read.missed)):
         lines += _missed("" if number else "missed", write, width, show_path)
@@ -74,6 +79,42 @@ def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
     for number, fix in enumerate(read.fixes):
         lines += labelled("" if number else "fix", f"or {fix}" if number else fix, width)
     return "\n".join(lines)
+
+
+def _lost(test: TestReport, width: int, show_path: ShowPath) -> list[str]:
+    """A block for each distinct lost write of a test."""
+    in_order = list(test.lost_writes)
+    distinct = sorted(losses(in_order), key=lambda loss: in_order.index(loss.example))
+    blocks = [_lost_block(loss, width, show_path) for loss in distinct[:_SECTION_LIMIT]]
+    if (left := len(distinct) - _SECTION_LIMIT) > 0:
+        blocks.append(f"and {left} more distinct lost {plural(left, 'write')}")
+    return blocks
+
+
+def _lost_block(loss: Loss, width: int, show_path: ShowPath) -> str:
+    write, failover = loss.example, loss.example.failover
+    times = f" ({loss.count} times)" if loss.count > 1 else ""
+    site = [] if write.call_site is None else site_lines(write.call_site, width, show_path)
+    lines = labelled("lost write", f"{write.text}{times}", width, site)
+    told = f"acknowledged with {write.write_concern} by {failover.former}, rolled back"
+    lines += labelled("", told, width)
+    crash = f"{failover.former} crashed {_when(failover)}, {write.age.text} later"
+    lines += labelled("when", crash, width, site_lines(failover.call_site, width, show_path))
+    lines += labelled("elected", f"{failover.elected}, which did not have it", width)
+    return "\n".join(lines + labelled("fix", write.fix, width))
+
+
+def _when(failover: Failover) -> str:
+    return failover.reason if failover.reason.startswith("before ") else f"by {failover.reason}"
+
+
+def _role(read: StaleRead) -> str:
+    """The member that served a read; after an election, with what it has become."""
+    if read.is_primary and read.member != _FIRST_PRIMARY:
+        return f"{read.member} (elected primary)"
+    if read.member == _FIRST_PRIMARY and not read.is_primary:
+        return f"{read.member} (a secondary by now)"
+    return read.member
 
 
 def _missed(label: str, write: MissedWrite, width: int, show_path: ShowPath) -> list[str]:
@@ -101,8 +142,11 @@ def summary(report: RunReport, width: int, show_path: ShowPath) -> list[str]:
     lines: list[str] = []
     for finding in findings(read for test in report.tests for read in test.stale_reads):
         lines += _line(finding, width, show_path)
+    for loss in losses(write for test in report.tests for write in test.lost_writes):
+        lines += _lost_line(loss, width, show_path)
     said = [
         _result(report),
+        _lost_result(report),
         *_verdicts(report),
         _without_lag(report.without_lag),
         *_left_alone(report, show_path),
@@ -126,7 +170,7 @@ def _result(report: RunReport) -> str:
             "Wrap the client (pytest_replicalag.wrap), name its fixture in replica_lag_fixtures, "
             "or connect it to replica_lag_uri."
         )
-    if not report.secondary_reads:
+    if not report.secondary_reads and not report.has_failovers:
         reads = f"{report.reads} {plural(report.reads, 'read')} with lag"
         return (
             f"Nothing was checked: none of {reads} could go to a secondary, for every client "
@@ -137,6 +181,14 @@ def _result(report: RunReport) -> str:
         return ""
     reads = f"{report.checked_reads} {plural(report.checked_reads, 'read')}"
     return f"No stale read: {reads} that a secondary could serve, in {tests}."
+
+
+def _lost_result(report: RunReport) -> str:
+    """How many tests lost acknowledged writes."""
+    if not (losing := report.losing_tests):
+        return ""
+    tests = f"{report.lagged} {plural(report.lagged, 'test')} with lag"
+    return f"Acknowledged writes were rolled back in {losing} of {tests}."
 
 
 def _verdicts(report: RunReport) -> list[str]:
@@ -182,11 +234,27 @@ def _line(finding: Finding, width: int, show_path: ShowPath) -> list[str]:
     )
     where = f"{site.client}" if site.client else f"{show_path(site.path)}:{site.line}"
     what = f"{where}: {read.namespace}.{read.operation} missed {' and '.join(writes)}"
-    times = "once" if finding.count == 1 else f"{finding.count} times"
-    tests = ", ".join(finding.tests[:_TESTS_LIMIT])
-    if (left := len(finding.tests) - _TESTS_LIMIT) > 0:
-        tests += f" and {left} more"
-    how_often = f"({times}: {tests})"
+    return _with_tests(what, finding.count, finding.tests, width)
+
+
+def _lost_line(loss: Loss, width: int, show_path: ShowPath) -> list[str]:
+    """One lost write: where, what, how often; then the tests that lost it."""
+    write, site = loss.example, loss.example.call_site
+    where = "" if site is None else f"{_place(site, show_path).removeprefix('at ')}: "
+    what = (
+        f"{where}{write.namespace}.{write.operation} acknowledged with {write.write_concern}, "
+        "rolled back"
+    )
+    return _with_tests(what, loss.count, loss.tests, width)
+
+
+def _with_tests(what: str, count: int, tests: tuple[str, ...], width: int) -> list[str]:
+    """A line on a finding, with how often it happened and in which tests."""
+    times = "once" if count == 1 else f"{count} times"
+    named = ", ".join(tests[:_TESTS_LIMIT])
+    if (left := len(tests) - _TESTS_LIMIT) > 0:
+        named += f" and {left} more"
+    how_often = f"({times}: {named})"
     if len(what) + len(how_often) < width:
         return [f"{what} {how_often}"]
     return wrapped(what, width) + [f"    {line}" for line in wrapped(how_often, width - 4, "")]

@@ -130,14 +130,15 @@ def test_a_flag_in_ini_that_is_neither_true_nor_false_is_a_usage_error(project):
             "lagg='1s'",
             (
                 ": there is no word 'lagg'; there are lag, secondaries, read_preference, "
-                "write_concern, choose, clock, on_stale, explore, seed; did you mean lag?"
+                "write_concern, choose, clock, on_stale, explore, elections, seed; did you mean "
+                "lag?"
             ),
         ),
         (
             "all=True",
             (
                 ": there is no word 'all'; there are lag, secondaries, read_preference, "
-                "write_concern, choose, clock, on_stale, explore, seed"
+                "write_concern, choose, clock, on_stale, explore, elections, seed"
             ),
         ),
         ("secondaries=True", ", secondaries: True is not a whole number; write one, such as 4"),

@@ -10,10 +10,10 @@ def test_it_is_registered_with_help(project):
     assert f"@pytest.mark.{_MARKER_HELP}" in result.outlines
     assert _MARKER_HELP == (
         "replica_lag(lag, *, secondaries, read_preference, write_concern, choose, clock, on_stale, "
-        "explore, seed): run the test on a simulated replica set whose secondaries lag behind the "
-        "primary. All words are optional; what the marker does not say comes from the command "
-        "line, the ini file or the default, and with no lag from anywhere the test runs without "
-        'lag. Example: @pytest.mark.replica_lag("1s", secondaries=4, on_stale="fail").'
+        "explore, elections, seed): run the test on a simulated replica set whose secondaries lag "
+        "behind the primary. All words are optional; what the marker does not say comes from the "
+        "command line, the ini file or the default, and with no lag from anywhere the test runs "
+        'without lag. Example: @pytest.mark.replica_lag("1s", secondaries=4, on_stale="fail").'
     )
 
 

@@ -63,7 +63,7 @@ def test_how_far_behind_a_member_is():
 
 
 def test_a_stale_read_of_the_primary_is_compared_with_its_newest_state():
-    lines = block(replace(READ, member="primary", read_concern="majority"))
+    lines = block(replace(READ, member="primary", is_primary=True, read_concern="majority"))
     assert 'newest is   {"_id": 7}' in lines
     assert not any(line.startswith("primary has") for line in lines)
 

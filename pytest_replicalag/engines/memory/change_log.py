@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from pytest_replicalag.engines.memory.journal import Journal
     from pytest_replicalag.engines.memory.store import CollectionHistory, ServerHistory
 
-__all__ = ["IMAGES", "Change", "ChangeLog", "PendingChanges", "TransactionIdentity"]
+__all__ = ["IMAGES", "ROLLED_BACK", "Change", "ChangeLog", "PendingChanges", "TransactionIdentity"]
 
 WINDOW: Final = 20_000
 """How many changes are kept at least; a server keeps what its oplog has room for."""
+
+ROLLED_BACK: Final = "rolled back"
+"""The kind of a change that was undone before a majority had it; no stream shows it."""
 
 IMAGES: Final = "changeStreamPreAndPostImages"
 """The collection option by which a server keeps the documents before and after an update."""
@@ -328,6 +331,14 @@ class ChangeLog:
         if self._dropped_target is not None:
             description["dropTarget"] = self._dropped_target
         self._note("rename", store, renamed_to=new_name, description=description)
+
+    def rolled_back(self, position: int) -> None:
+        """The changes after `position` have been undone; no stream has shown them."""
+        for number in range(len(self._changes) - 1, -1, -1):
+            place = self._changes[number].place
+            if place.epoch != self.epoch or place.position <= position:
+                return
+            self._changes[number] = self._changes[number]._replace(kind=ROLLED_BACK)
 
     def dropped_database(self, name: str) -> None:
         """Note that a database was dropped, after its collections."""

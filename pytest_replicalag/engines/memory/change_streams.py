@@ -13,7 +13,7 @@ from bson import Timestamp
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.change_events import event_of, invalidate_of, token_text_of
-from pytest_replicalag.engines.memory.change_log import Change, ChangeLog
+from pytest_replicalag.engines.memory.change_log import ROLLED_BACK, Change, ChangeLog
 from pytest_replicalag.engines.memory.change_stream_options import (
     INTERNAL,
     check_pipeline,
@@ -219,6 +219,8 @@ class ChangeStream:
     def _matches(self, change: Change) -> bool:
         """Whether the stream shows a change."""
         options = self._options
+        if change.kind == ROLLED_BACK:
+            return False
         if change.kind not in _PLAIN and not options.shows_expanded:
             return False
         if (

@@ -49,3 +49,5 @@ class Incarnation:
     versions: VersionedMap
     metadata: Metadata
     uuid: Any
+    next_number: int
+    came_after: int

@@ -5,6 +5,7 @@ Part of the live stores; see `store`.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
@@ -30,7 +31,7 @@ class DatabaseHistory:
         """Start with the collections there are."""
         self._server = server
         self.name = name
-        self.names = VersionedMap()
+        self.names = VersionedMap(self._restore_name)
         for collection in self._collections.values():
             collection.__class__ = server.classes.collection
             collection.begin_history(server, name)
@@ -42,9 +43,23 @@ class DatabaseHistory:
 
     def forget_history(self) -> None:
         """The past is over: every member has everything."""
-        self.names = VersionedMap()
+        self.names = VersionedMap(self._restore_name)
         for collection in self._collections.values():
             collection.forget_history()
+
+    def _restore_name(self, name: Hashable, collection: Any) -> None:
+        """Let a name be that of the collection that had it before."""
+        assert isinstance(name, str)
+        if collection is ABSENT:
+            self._collections.pop(name, None)
+        else:
+            collection.name = name
+            self._collections[name] = collection
+
+    def rolled_back(self, position: int) -> None:
+        """Everything after `position` has been undone."""
+        for collection in self._collections.values():
+            collection.rolled_back(position)
 
     @property
     def change_log(self) -> ChangeLog | None:

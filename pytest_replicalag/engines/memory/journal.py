@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from pytest_replicalag.engines.memory.versions import VersionedMap
 from pytest_replicalag.replicaset.clock import VirtualClock
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
+
+if TYPE_CHECKING:
+    from pytest_replicalag.engines.memory.store import ServerHistory
 
 __all__ = ["Journal", "resting_journal"]
 
@@ -24,13 +28,15 @@ class Journal:
 
     Attributes:
         write: What the front says of the operation that is writing now; None between operations.
+        stores: Those whose writes it has numbered.
     """
 
-    __slots__ = ("_prune_at", "_replaced", "replica_set", "write")
+    __slots__ = ("_prune_at", "_replaced", "replica_set", "stores", "write")
 
     def __init__(self, replica_set: ReplicaSet) -> None:
         self.replica_set = replica_set
         self.write: Any = None
+        self.stores: WeakSet[ServerHistory] = WeakSet()
         self._replaced: deque[tuple[int, VersionedMap, Hashable]] = deque()
         self._prune_at = _PRUNE_FROM
 
@@ -76,6 +82,18 @@ class Journal:
                     chain.forget(horizon)
         self.replica_set.oplog.forget(horizon)
         self._prune_at = max(_PRUNE_FROM, 2 * len(replaced))
+
+    def roll_back(self, position: int) -> None:
+        """Undo what was written after `position`, and end what is under way.
+
+        Rollback begins at the newest write, as a server's does.
+        """
+        replaced = self._replaced
+        while replaced and replaced[-1][0] > position:
+            _, versions, key = replaced.pop()
+            versions.undo(key)
+        for store in self.stores:
+            store.rolled_back(position)
 
 
 def resting_journal() -> Journal:

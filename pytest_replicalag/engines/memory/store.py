@@ -71,8 +71,8 @@ class CollectionHistory:
 
     def forget_history(self) -> None:
         """The past is over: every member has everything."""
-        self.versions = VersionedMap()
-        self.incarnations = VersionedMap()
+        self.versions = VersionedMap(self._restore)
+        self.incarnations = VersionedMap(self._restore_incarnation)
         self.came_after = -1
 
     @property
@@ -161,7 +161,13 @@ class CollectionHistory:
         is_created = bool(self.is_created)  # type: ignore[attr-defined]
         if journal is not None and is_created:
             held = Incarnation(
-                self._documents, self.numbers, self.versions, self.metadata, self._uuid
+                documents=self._documents,
+                numbers=self.numbers,
+                versions=self.versions,
+                metadata=self.metadata,
+                uuid=self._uuid,
+                next_number=self._next_number,
+                came_after=self.came_after,
             )
             journal.replaced(self.incarnations, INCARNATION, held)
         if journal is not None and log is not None:
@@ -172,7 +178,7 @@ class CollectionHistory:
             self.options = {}
         if is_created:  # one that deletes have emptied keeps its past
             self.numbers = {}
-            self.versions = VersionedMap()
+            self.versions = VersionedMap(self._restore)
         self._next_number = 0
 
     def create(self, **options: Any) -> None:
@@ -272,6 +278,49 @@ class CollectionHistory:
         self[key] = own
         return own
 
+    # -- rollback --------------------------------------------------------------------------
+
+    def _restore(self, key: Hashable, image: Any) -> None:
+        """Put back a document, or indexes and options, that a write had replaced."""
+        if key is METADATA:
+            self._restore_metadata(image)
+        elif image is ABSENT:
+            self._documents.pop(key, None)
+            self.numbers.pop(key, None)
+        else:
+            self._documents[key] = image.document
+            self.numbers[key] = image.number
+
+    def _restore_metadata(self, image: Metadata) -> None:
+        self.indexes = dict(image.indexes)
+        self._ttl_indexes = {
+            name: index
+            for name, index in image.indexes.items()
+            if index.get("expireAfterSeconds") is not None
+        }
+        self._is_force_created = image.is_force_created
+        self.options = dict(image.options)
+
+    def _restore_incarnation(self, _key: Hashable, image: Incarnation) -> None:
+        """Put back what a drop had set aside."""
+        self._documents = OrderedDict(image.documents)
+        self.numbers = dict(image.numbers)
+        self.versions = image.versions
+        self._restore_metadata(image.metadata)
+        self._uuid = image.uuid
+        self._next_number = image.next_number
+        self.came_after = image.came_after
+
+    def rolled_back(self, position: int) -> None:
+        """Everything after `position` has been undone: natural order is that of the numbers."""
+        for key in sorted(self.numbers, key=self.numbers.__getitem__):
+            self._documents.move_to_end(key)
+        if self.came_after >= position:
+            self.came_after = -1
+            self._next_number = 0
+            self._uuid = None
+        self.is_noted = self.is_noted and self.exists
+
     def _log(self, key: Hashable, replaced: Any) -> None:
         server = self._server
         if server.journal is not None:
@@ -328,8 +377,19 @@ class ServerHistory:
         for database in self._databases.values():
             database.forget_history()
         self.journal = journal
+        if journal is not None:
+            journal.stores.add(self)
         if self.change_log is not None:
             self.change_log.begin_epoch()
+
+    def rolled_back(self, position: int) -> None:
+        """Everything after `position` has been undone; transactions that are open end, too."""
+        for transaction in list(self.transactions):
+            transaction.forget()
+        for database in self._databases.values():
+            database.rolled_back(position)
+        if self.change_log is not None:
+            self.change_log.rolled_back(position)
 
     def keep_changes(self) -> ChangeLog:
         """Keep changes from now on."""

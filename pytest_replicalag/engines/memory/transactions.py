@@ -29,6 +29,7 @@ from pytest_replicalag.engines.memory.private_stores import PrivateCollection, p
 from pytest_replicalag.engines.memory.store import CollectionHistory, ServerHistory
 from pytest_replicalag.engines.memory.versions import ABSENT
 from pytest_replicalag.replicaset import transaction_errors as errors
+from pytest_replicalag.replicaset.oplog import NO_OP
 
 __all__ = ["Blocked", "Transaction"]
 
@@ -63,6 +64,7 @@ class Transaction:
         client: A client of the library whose databases show what the transaction sees.
         position: The position of its snapshot, which stays readable until it ends.
         has_ended: Whether it was committed or aborted.
+        is_unknown: Whether it went with a primary, and another one does not know it.
         owner: The thread that used it last, for whoever waits for it.
         identity: What change streams show of it; a front that knows tells.
     """
@@ -72,6 +74,7 @@ class Transaction:
     ) -> None:
         assert server.journal is not None
         self.has_ended = False
+        self.is_unknown = False
         self.owner = get_ident()
         self.identity: TransactionIdentity | None = None
         self._server = server
@@ -127,7 +130,7 @@ class Transaction:
             server.journal = journal
         replica_set = journal.replica_set
         if replica_set.oplog.last == before and not self._is_plain:
-            replica_set.oplog.append(replica_set.clock.now_us, None)
+            replica_set.oplog.append(replica_set.clock.now_us, NO_OP)
         return replica_set.oplog.last
 
     def _noting(self) -> AbstractContextManager[None]:
@@ -144,6 +147,11 @@ class Transaction:
         """End it without a trace; no harm if it has ended."""
         if not self.has_ended:
             self._end()
+
+    def forget(self) -> None:
+        """End it because another primary was elected, which does not know it."""
+        self.is_unknown = not self.has_ended
+        self.abort()
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when it ends, by whoever ends it."""

@@ -8,7 +8,7 @@ it at a position is a binary search, whatever else was written.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final
 
 from pytest_replicalag.replicaset.changes import NO_CHANGES, SHOWN, Changes
@@ -50,13 +50,29 @@ class Chain:
 
 
 class VersionedMap:
-    """Chains by key."""
+    """Chains by key.
 
-    __slots__ = ("chains", "newest")
+    Args:
+        restore: Puts an image of a key back in its place, where that may be asked for.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_restore", "chains", "newest")
+
+    def __init__(self, restore: Callable[[Hashable, Any], None] | None = None) -> None:
         self.chains: dict[Hashable, Chain] = {}
         self.newest = 0
+        self._restore = restore
+
+    def undo(self, key: Hashable) -> None:
+        """Take back the newest write to `key`, as if it had not been made."""
+        chain = self.chains[key]
+        chain.untils.pop()
+        image = chain.images.pop()
+        if not chain.untils:
+            del self.chains[key]
+        self.newest = max((chain.untils[-1] for chain in self.chains.values()), default=0)
+        assert self._restore is not None
+        self._restore(key, image)
 
     def replaced(self, key: Hashable, image: Any, position: int) -> None:
         """Remember that the write at `position` replaced `image`."""

@@ -250,6 +250,7 @@ def adopt(client: Any, governor: Governor, options: Options) -> None:
         options: What it was opened with.
     """
     client._front = Front(governor, MemoryEngine(client._library, client))
+    client._front.retries = options.retries
     client._options = options
 
 

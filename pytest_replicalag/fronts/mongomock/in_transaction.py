@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pymongo.errors import CollectionInvalid, InvalidOperation, OperationFailure
 
+from pytest_replicalag.call_sites import caller
 from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine, Transaction
 from pytest_replicalag.fronts.governor import Governor, Running
@@ -24,6 +25,7 @@ from pytest_replicalag.fronts.mongomock.transactions import (
 from pytest_replicalag.fronts.reading import Target
 from pytest_replicalag.records import Commit
 from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.oplog import NO_OP
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
 __all__ = ["InTransaction", "rebound"]
@@ -120,6 +122,8 @@ class InTransaction:
             raise
         running = self._governor.running
         with self._governor.lock:
+            if running is not None and running.failovers.is_possible:
+                running.failovers.before(operation, caller())
             journal = None if running is None else running.journal
             self._engine.attach(journal)
             self._engine.expire()
@@ -169,6 +173,8 @@ class InTransaction:
         check_write_concern(concern)
         error = None
         with self._governor.lock:
+            if running is not None and running.failovers.is_possible:
+                running.failovers.before("commit_transaction", caller())
             self._engine.attach(None if running is None else running.journal)
             try:
                 position = self._position(own, running)
@@ -186,12 +192,15 @@ class InTransaction:
             raise server_errors.write_concern_exception(trouble) from error
         if error is not None:
             raise error
+        if own.record is not None:
+            own.record.acknowledged = concern
 
     def _position(self, own: SessionTransaction, running: Running | None) -> int:
         """Commit, unless that is done; returns the position that has to be acknowledged."""
         if running is not None:
             running.replica_set.clock.round_trip()
-            running.journal.write = Commit(own.writes) if own.writes else None
+            own.record = own.record or (Commit(own.writes) if own.writes else None)
+            running.journal.write = own.record
         try:
             if own.position is None:
                 own.position = own.known().commit()
@@ -227,7 +236,7 @@ def _note_unknown(running: Running) -> int:
         Its position, which a commit has to have acknowledged.
     """
     replica_set = running.replica_set
-    return replica_set.oplog.append(replica_set.clock.now_us, None)
+    return replica_set.oplog.append(replica_set.clock.now_us, NO_OP)
 
 
 def _write_concern(own: SessionTransaction, running: Running | None) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
 from pytest_replicalag.fronts.mongomock.beside import write_beside
 from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction
+from pytest_replicalag.fronts.mongomock.known_primary import KnownPrimary, is_retryable
+from pytest_replicalag.fronts.mongomock.options import Retries
 from pytest_replicalag.fronts.mongomock.outcome import (
     BULKS,
     NOT_WAITING,
@@ -29,6 +31,7 @@ from pytest_replicalag.fronts.mongomock.outcome import (
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
 from pytest_replicalag.fronts.subject import Subject
+from pytest_replicalag.records import Write
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
@@ -47,6 +50,8 @@ class Front:
         self.governor = governor
         self.engine = engine
         self.in_transaction = InTransaction(governor, engine)
+        self.retries = Retries()
+        self._known_primary = KnownPrimary(governor)
 
     def attach(self) -> Journal | None:
         """Let the running simulation log writes; the caller holds the lock.
@@ -95,8 +100,8 @@ class Front:
         if running is None or (session is not None and session.in_transaction):
             return self._write_unrecorded(operation, target, session, apply, args, kwargs)
         concern = running.write_concern if write_concern is None else write_concern.document
-        if session is not None or concern:
-            _check(session, running, operation, concern)
+        if session is not None or concern or running.failovers.is_possible:
+            self._before_write(session, running, operation, args, kwargs, concern)
         acknowledged = concern.get("w") != 0
         failure: Exception | None = None
         result = None
@@ -124,10 +129,27 @@ class Front:
         if failure is None and operation not in BULKS:
             trouble = running.acknowledge(operation, position, concern)
             if trouble is None:
+                write.acknowledged = concern
                 return result
             raise server_errors.write_concern_exception(trouble)
         waits = batches(operation, args, kwargs, failure)
-        return self._finish(running, operation, waits, result, failure, position, concern)
+        return self._finish(running, write, waits, result, failure, position, concern)
+
+    def _before_write(
+        self,
+        session: ClientSession | None,
+        running: Running,
+        operation: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        concern: Mapping[str, Any],
+    ) -> None:
+        """Check a write, and send it to the primary that the client knows."""
+        _check(session, running, operation, concern)
+        if not running.failovers.is_possible:
+            return
+        retries = self.retries.writes and is_retryable(operation, args, kwargs, concern)
+        self._known_primary.turn_to(running, operation, retries=retries)
 
     def _write_unrecorded(
         self,
@@ -156,7 +178,7 @@ class Front:
     def _finish(
         self,
         running: Running,
-        operation: str,
+        write: Write,
         waits: int,
         result: Any,
         failure: Exception | None,
@@ -164,10 +186,14 @@ class Front:
         concern: dict[str, Any],
     ) -> Any:
         """End a write that failed, or one of several commands, each of which waits by itself."""
+        operation = write.operation
         if operation in NOT_WAITING and not isinstance(failure, BulkWriteError):
             waits = 0
-        errors = [running.acknowledge(operation, position, concern) for _ in range(waits)]
-        return outcome(result, failure, [error for error in errors if error])
+        told = (running.acknowledge(operation, position, concern) for _ in range(waits))
+        errors = [error for error in told if error]
+        if not errors:
+            write.acknowledged = concern
+        return outcome(result, failure, errors)
 
     def on_primary(
         self,
@@ -193,6 +219,8 @@ class Front:
             with self.governor.lock:
                 self.engine.attach(None)
                 return run(*args, **kwargs)
+        if running.failovers.is_possible:
+            self._known_primary.turn_to(running, command, retries=self.retries.reads)
         with self.governor.lock:
             self.engine.attach(running.journal)
             self.engine.expire()
@@ -231,6 +259,9 @@ class Front:
                 self.engine.attach(None)
                 return comparable.run(target.live)
         preference = running.read_preference if read_preference is None else read_preference
+        if running.failovers.is_possible:
+            retries = self.retries.reads or preference.mode != 0
+            self._known_primary.turn_to(running, comparable.operation, retries=retries)
         level = None if read_concern is None else read_concern.document.get("level")
         if session is not None and session.is_snapshot:
             level = "snapshot"

@@ -9,7 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["NOTHING_GIVEN", "Options"]
+__all__ = ["NOTHING_GIVEN", "Options", "Retries"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """What a client sends once more if it fails because another primary was elected.
+
+    Attributes:
+        writes: Whether it retries writes (`retryWrites`).
+        reads: Whether it retries reads (`retryReads`).
+    """
+
+    writes: bool = True
+    reads: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +33,13 @@ class Options:
         read_preference: pymongo's or the library's.
         write_concern: pymongo's or the library's.
         read_concern: pymongo's or the library's.
+        retries: What the client sends once more.
     """
 
     read_preference: Any = None
     write_concern: Any = None
     read_concern: Any = None
+    retries: Retries = Retries()
 
     def given(self, **options: Any) -> Options:
         """These options with those that are not None in place of the inherited ones."""

@@ -18,7 +18,7 @@ from pymongo.errors import InvalidOperation, NetworkTimeout, OperationFailure, P
 from pytest_replicalag.engines.memory.change_log import TransactionIdentity
 from pytest_replicalag.engines.memory.engine import MemoryEngine, Transaction
 from pytest_replicalag.engines.memory.journal import Journal
-from pytest_replicalag.records import Write
+from pytest_replicalag.records import Commit, Write
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.read_concern import ReadConcern
 from pytest_replicalag.replicaset.read_concern import check as check_read_concern
@@ -71,6 +71,7 @@ class SessionTransaction:
         attempts: How often the commit was sent.
         position: The position of its commit, once it is committed.
         writes: What it has written, for reports.
+        record: Its commit, for reports; None before it is committed, or if it has written nothing.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class SessionTransaction:
         self.attempts = 0
         self.position: int | None = None
         self.writes: list[Write] = []
+        self.record: Commit | None = None
         self._server: Transaction | None = None
 
     @property
@@ -125,7 +127,7 @@ class SessionTransaction:
         Raises:
             OperationFailure: Error 251: there is none any more.
         """
-        if self._server is None:
+        if self._server is None or self._server.is_unknown:
             active = self.number - 1 or -1
             raise transaction_errors.not_started(self.number, active)
         if self._server.has_ended:

@@ -32,6 +32,7 @@ from pytest_replicalag.fronts.wire.session_commands import SessionCommands
 from pytest_replicalag.fronts.wire.sessions import Sessions
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.status import Status
+from pytest_replicalag.fronts.wire.step_down import StepDown
 from pytest_replicalag.fronts.wire.transactions import Transactions
 from pytest_replicalag.fronts.wire.unknown import unknown_command
 from pytest_replicalag.fronts.wire.writes import Writes, writes_out
@@ -58,9 +59,19 @@ class Command:
     in_transaction: bool = False
     has_fields: bool = False
 
+    @property
+    def is_operation(self) -> bool:
+        """Whether an application sends it to read or write."""
+        return self.has_fields or (self.in_transaction and self.admin_only)
+
 
 _BACKGROUND: Final = frozenset({"hello", "isMaster", "ismaster", "ping", "getMore"})
 """What clients send without being told to, or while they wait for events."""
+
+_ENDINGS: Final = {
+    "commitTransaction": "commit_transaction",
+    "abortTransaction": "abort_transaction",
+}
 
 _WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions"})
 
@@ -250,6 +261,11 @@ class Commands:
                 summary="The members and their optimes.",
                 admin_only=True,
             ),
+            "replSetStepDown": Command(
+                run=StepDown(self._set).step_down,
+                summary="Let the primary step down, and another member be elected.",
+                admin_only=True,
+            ),
             "replSetGetConfig": Command(
                 run=status.replica_set_config,
                 summary="The set's configuration.",
@@ -320,6 +336,10 @@ class Commands:
             data.check_fields(request.name, request.command)
         elif request.name in OWN_FIELDS:
             check_own_fields(request.name, request.command)
+        if request.running.failovers.is_possible and command.is_operation:
+            request.running.failovers.before(_method(request), request.by())
+            if not request.member.is_up:
+                raise RequestedCloseError("the member has crashed")
         return command.run(request)
 
     def _enter_session(self, request: Request) -> None:
@@ -360,6 +380,13 @@ class Commands:
         if not self._connections:
             self._cursors.close_all()
             self._sessions.abort_all()
+
+
+def _method(request: Request) -> str:
+    """The method of a driver that sends a command, such as `insert_one`."""
+    if request.name in _ENDINGS:
+        return _ENDINGS[request.name]
+    return data.describe(request.name, request.command)[0]
 
 
 async def _changed(reply: Awaitable[Reply], fault: Fault) -> Reply:

@@ -31,6 +31,7 @@ from pytest_replicalag.fronts.wire.protocol import (
     OP_QUERY,
     Message,
     ProtocolError,
+    RequestedCloseError,
     op_msg,
     op_reply,
 )
@@ -127,6 +128,8 @@ class WireFront:
             check_database(database)
         check_generic_fields(name, command)
         running = self.simulated_set.running()
+        if not self._requests.member(connection, running).is_up:
+            raise RequestedCloseError("the member has crashed")
         return self._requests.request(connection, message, name, command, database, running)
 
     async def _once_known(self, request: Request) -> Reply:

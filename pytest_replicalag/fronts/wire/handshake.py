@@ -17,7 +17,7 @@ from typing import Any, Final
 from pytest_replicalag.fronts.wire.protocol import MAX_MESSAGE_BYTES
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES
-from pytest_replicalag.fronts.wire.simulated_set import ELECTION_ID, EndpointSet
+from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 
 __all__ = ["VERSION", "Handshake"]
 
@@ -62,7 +62,7 @@ class Handshake:
         return {
             **reply,
             **self._members(request, name),
-            **({"electionId": ELECTION_ID} if is_primary else {}),
+            **({"electionId": self._set.election_id(request.running)} if is_primary else {}),
             "lastWrite": self._last_write(request),
             "maxBsonObjectSize": _MAX_DOCUMENT_BYTES,
             "maxMessageSizeBytes": MAX_MESSAGE_BYTES,
@@ -92,9 +92,9 @@ class Handshake:
             "setVersion": self._set.version,
             name: member.is_primary,
             "secondary": not member.is_primary,
-            "primary": hosts[0],
+            "primary": self._set.host(request.running, request.running.replica_set.primary),
             "tags": dict(member.tags),
-            "me": hosts[endpoint],
+            "me": self._set.host(request.running, member),
         }
 
     def _last_write(self, request: Request) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.peer import Peer
 from pytest_replicalag.fronts.wire.retryable_writes import Applied
+from pytest_replicalag.records import Write
 from pytest_replicalag.replicaset.member import Member
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Request:
         applied: What has been applied already under its transaction number, if it is a retryable
             write.
         position: Of the reply's `operationTime`, once it is known.
+        write: The record of what it writes, if it does.
     """
 
     connection: Peer
@@ -57,6 +59,7 @@ class Request:
     is_direct: bool | None = None
     applied: Applied | None = None
     position: int | None = None
+    write: Write | None = None
 
     @property
     def namespace(self) -> str:

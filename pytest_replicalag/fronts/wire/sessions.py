@@ -65,6 +65,7 @@ class ServerSession:
         applied: What the statements of its newest retryable write did.
         pins: What keeps its snapshots readable.
         writes: What its transaction has written so far.
+        record: The commit of that, for reports; None if it has written nothing.
     """
 
     lsid: Mapping[str, Any]
@@ -76,6 +77,7 @@ class ServerSession:
     applied: Applied = field(default_factory=dict)
     pins: dict[int, object] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
+    record: Commit | None = None
 
     def __str__(self) -> str:
         """As servers show it: its id, and the digest of a user that is nobody."""
@@ -161,6 +163,8 @@ class ServerSession:
         self._check_age(number)
         if number != self.txn_number or self.state is TransactionState.NONE:
             raise transaction_errors.not_started(number, self.txn_number)
+        if self.transaction is not None and self.transaction.is_unknown:
+            raise transaction_errors.not_started(number, self.txn_number - 1)
         if self.state is TransactionState.ABORTED or (
             self.transaction is not None and self.transaction.has_ended
         ):
@@ -186,7 +190,8 @@ class ServerSession:
         """Commit its transaction, once; returns the position of the commit."""
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
-            running.journal.write = Commit(self.writes) if self.writes else None
+            self.record = Commit(self.writes) if self.writes else None
+            running.journal.write = self.record
             try:
                 self.committed_at = transaction.commit()
             except OperationFailure:

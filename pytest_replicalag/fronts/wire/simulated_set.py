@@ -6,7 +6,7 @@ the endpoints stay, so nothing here keeps a member for longer than a command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,13 +16,9 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
 from pytest_replicalag.fronts.wire.server import HOST
 from pytest_replicalag.replicaset.member import Member
-from pytest_replicalag.replicaset.optime import TERM
 from pytest_replicalag.replicaset.replica_set import SET_NAME
 
-__all__ = ["ELECTION_ID", "EndpointSet", "SimulatedSet"]
-
-ELECTION_ID: Final = ObjectId("7fffffff0000000000000001")
-"""Of the one primary there is; the last digits are its term."""
+__all__ = ["EndpointSet", "SimulatedSet"]
 
 _EPOCH: Final = datetime(2000, 1, 1)
 """The date of logical second 0; only differences of dates matter."""
@@ -49,6 +45,8 @@ class EndpointSet:
         self.version = 1
         self._size = 0
         self._running: Running | None = None
+        # Which endpoint the first member is behind: the one that drivers take for the primary's.
+        self._first = 0
         self._forgetting: list[Callable[[], None]] = []
 
     def when_it_changes(self, forget: Callable[[], None]) -> None:
@@ -61,6 +59,8 @@ class EndpointSet:
         if running is not self._running:
             for forget in self._forgetting:
                 forget()
+            if self._running is not None:
+                self._first = self._endpoint(self._running, self._running.replica_set.primary)
             self._running = running
             size = len(running.replica_set.members)
             self.version += self._size not in (0, size)
@@ -70,14 +70,38 @@ class EndpointSet:
     # -- members -------------------------------------------------------------------------------
 
     def member(self, running: Running, endpoint: int) -> Member | None:
-        """The member behind an endpoint; None if the set has fewer members than endpoints."""
+        """The member behind an endpoint; None if the set has fewer members than endpoints.
+
+        A test's first primary is behind the endpoint of the last primary of the test before, for
+        which clients that stay connected take it: nothing has happened for them.
+        """
         members = running.replica_set.members
-        return members[endpoint] if endpoint < len(members) else None
+        return members[self._swapped(members, endpoint)] if endpoint < len(members) else None
+
+    def _endpoint(self, running: Running, member: Member) -> int:
+        """The endpoint of a member."""
+        members = running.replica_set.members
+        return self._swapped(members, members.index(member))
+
+    def _swapped(self, members: Sequence[Member], number: int) -> int:
+        """The member of an endpoint, or the endpoint of a member: two of them have changed places.
+
+        If the set has no member for the endpoint of the last primary, all are where they were.
+        """
+        first = self._first if self._first < len(members) else 0
+        return {0: first, first: 0}.get(number, number)
+
+    def host(self, running: Running, member: Member) -> str:
+        """Where a member listens."""
+        return f"{HOST}:{self.ports[self._endpoint(running, member)]}"
 
     def hosts(self, running: Running) -> list[str]:
-        """Where the members listen, the primary first."""
-        ports = self.ports[: len(running.replica_set.members)]
-        return [f"{HOST}:{port}" for port in ports]
+        """Where the members listen, in the order of their names."""
+        return [self.host(running, member) for member in running.replica_set.members]
+
+    def election_id(self, running: Running) -> ObjectId:
+        """The primary's election; drivers take the one with the greatest for the primary."""
+        return ObjectId(f"7fffffff{running.replica_set.oplog.term:016x}")
 
     @property
     def name(self) -> str:
@@ -97,7 +121,8 @@ class EndpointSet:
 
     def optime(self, running: Running, position: int) -> dict[str, Any]:
         """The optime of an oplog position, as status documents show it."""
-        return {"ts": self.timestamp(running, position), "t": Int64(TERM)}
+        term = running.replica_set.oplog.term_of(position)
+        return {"ts": self.timestamp(running, position), "t": Int64(term)}
 
     def date(self, timestamp: Timestamp) -> datetime:
         """The date of a timestamp, in UTC without a zone."""

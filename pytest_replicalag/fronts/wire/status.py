@@ -16,12 +16,12 @@ from pytest_replicalag.fronts.wire.handshake import VERSION
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 from pytest_replicalag.replicaset.member import Member
-from pytest_replicalag.replicaset.optime import TERM
 
 __all__ = ["Status"]
 
 _PRIMARY: Final = (1, "PRIMARY")
 _SECONDARY: Final = (2, "SECONDARY")
+_DOWN: Final = (8, "(not reachable/healthy)")
 _SET_ID: Final = ObjectId("000000010000000000000000")
 
 
@@ -46,7 +46,7 @@ class Status:
             "set": simulated.name,
             "date": datetime.now(timezone.utc),
             "myState": state,
-            "term": Int64(TERM),
+            "term": Int64(replica_set.oplog.term),
             "syncSourceHost": "",
             "syncSourceId": -1,
             "heartbeatIntervalMillis": Int64(2000),
@@ -75,10 +75,15 @@ class Status:
         date = simulated.last_write_date(running, applied)
         state, state_name = _state(member)
         is_self = member is request.member
+        replica_set = running.replica_set
+        source, source_id = "", -1
+        if member.is_up and not member.is_primary:
+            source = simulated.host(running, replica_set.primary)
+            source_id = replica_set.members.index(replica_set.primary)
         return {
             "_id": number,
             "name": host,
-            "health": 1.0,
+            "health": 1.0 if member.is_up else 0.0,
             "state": state,
             "stateStr": state_name,
             "uptime": int(running.replica_set.clock.now_us // 1_000_000),
@@ -86,11 +91,11 @@ class Status:
             "optimeDate": date,
             "lastAppliedWallTime": date,
             "lastDurableWallTime": date,
-            "syncSourceHost": "" if member.is_primary else simulated.hosts(running)[0],
-            "syncSourceId": -1 if member.is_primary else 0,
+            "syncSourceHost": source,
+            "syncSourceId": source_id,
             "infoMessage": "",
             "configVersion": simulated.version,
-            "configTerm": TERM,
+            "configTerm": replica_set.oplog.term,
             **({"self": True} if is_self else {"pingMs": Int64(0)}),
         }
 
@@ -102,7 +107,7 @@ class Status:
             "config": {
                 "_id": self._set.name,
                 "version": self._set.version,
-                "term": TERM,
+                "term": request.running.replica_set.oplog.term,
                 "members": [
                     {
                         "_id": number,
@@ -110,7 +115,7 @@ class Status:
                         "arbiterOnly": False,
                         "buildIndexes": True,
                         "hidden": False,
-                        "priority": 1 if member.is_primary else 0,
+                        "priority": 1,
                         "tags": dict(member.tags),
                         "secondaryDelaySecs": Int64(0),
                         "votes": 1,
@@ -132,8 +137,8 @@ class Status:
     def server_status(self, request: Request) -> Reply:
         """The part of a server's status that drivers and tools ask for."""
         hosts = self._set.hosts(request.running)
-        endpoint = request.connection.endpoint
-        me = hosts[endpoint] if endpoint < len(hosts) else ""
+        is_member = request.connection.endpoint < len(hosts)
+        me = self._set.host(request.running, request.member) if is_member else ""
         now = datetime.now(timezone.utc)
         return {
             "host": me,
@@ -147,7 +152,7 @@ class Status:
                 "setVersion": self._set.version,
                 "isWritablePrimary": request.member.is_primary,
                 "secondary": not request.member.is_primary,
-                "primary": hosts[0],
+                "primary": self._set.host(request.running, request.running.replica_set.primary),
                 "hosts": hosts,
                 "me": me,
             },
@@ -162,4 +167,6 @@ class Status:
 
 
 def _state(member: Member) -> tuple[int, str]:
+    if not member.is_up:
+        return _DOWN
     return _PRIMARY if member.is_primary else _SECONDARY

@@ -19,6 +19,7 @@ from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.write_replies import not_primary
 from pytest_replicalag.fronts.wire.writes import Writes
 from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.oplog import NO_OP
 from pytest_replicalag.replicaset.read_concern import check as check_read_concern
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
@@ -132,6 +133,7 @@ class Transactions:
                 noop = _note_unknown(request)
                 return self._writes.acknowledged(request, error_reply(error), noop, concern)
         position = session.commit(request.running)
+        request.write = session.record
         self._cursors.close_transaction(session)
         return self._writes.acknowledged(request, {}, position, concern)
 
@@ -186,4 +188,4 @@ def _note_unknown(request: Request) -> int:
         Its position, which a commit has to have acknowledged.
     """
     replica_set = request.running.replica_set
-    return replica_set.oplog.append(replica_set.clock.now_us, None)
+    return replica_set.oplog.append(replica_set.clock.now_us, NO_OP)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bson import ObjectId
 from pymongo.errors import NotPrimaryError
 
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, STATEMENTS
-from pytest_replicalag.fronts.wire.simulated_set import ELECTION_ID
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 
 __all__ = ["not_primary", "unacknowledged", "write_reply"]
@@ -22,17 +22,20 @@ _ENDINGS: Final = ("commitTransaction", "abortTransaction")
 _IN_ORDER: Final = ("writeErrors", "retriedStmtIds", "upserted", "nModified")
 
 
-def write_reply(name: str, reply: dict[str, Any], optime: Mapping[str, Any]) -> dict[str, Any]:
+def write_reply(
+    name: str, reply: dict[str, Any], election_id: ObjectId, optime: Mapping[str, Any]
+) -> dict[str, Any]:
     """The reply of a command of statements as a server's; other commands' stay as they are.
 
     Args:
         name: The command's name.
         reply: What its statements did.
-        optime: Of the primary's newest write.
+        election_id: The primary's.
+        optime: Of its newest write.
     """
     if name not in STATEMENTS:
         return reply
-    ordered = {"n": reply["n"], "electionId": ELECTION_ID, "opTime": optime}
+    ordered = {"n": reply["n"], "electionId": election_id, "opTime": optime}
     for field in _IN_ORDER:
         if field in reply:
             ordered[field] = reply[field]

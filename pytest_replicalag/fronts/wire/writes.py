@@ -114,7 +114,7 @@ class Writes:
         """Charge a round trip, and say in the log who writes."""
         operation, arguments = commands.describe(request.name, request.command)
         number, by = request.session_number, request.by()
-        request.running.write(operation, request.namespace, arguments, number, by)
+        request.write = request.running.write(operation, request.namespace, arguments, number, by)
 
     def _apply(self, request: Request) -> dict[str, Any]:
         """Run a write on the data of the primary.
@@ -145,7 +145,9 @@ class Writes:
         return commands.write(name, command, engine.live_client, done)
 
     def _in_order(self, request: Request, reply: dict[str, Any], position: int) -> dict[str, Any]:
-        return write_reply(request.name, reply, self._set.optime(request.running, position))
+        running = request.running
+        election_id, optime = self._set.election_id(running), self._set.optime(running, position)
+        return write_reply(request.name, reply, election_id, optime)
 
     def _check_free(self, request: Request) -> None:
         """Raise if a transaction uses what would be dropped, renamed or indexed."""
@@ -213,7 +215,7 @@ class Writes:
         if not request.expects_reply or concern.get("w") == 0:
             return unacknowledged(request.name, reply)
         if not concern and running.replica_set.majority_keeps_up:
-            return reply
+            return _told(request, reply, concern)
         operation = commands.describe(request.name, request.command)[0]
         limit_ms = request.command.get("maxTimeMS")
         ending = running.start_acknowledgement(operation, position, concern, limit_ms)
@@ -221,6 +223,8 @@ class Writes:
             reply = {**reply, "writeConcernError": ending.error}
             if request.name == "commitTransaction":  # it may have been: it is not to run again
                 reply.pop("errorLabels", None)
+        else:
+            _told(request, reply, concern)
         if ending.due_us and (seconds := running.seconds_until(ending.due_us)):
             return self._later(seconds, reply)
         return reply
@@ -228,6 +232,13 @@ class Writes:
     async def _later(self, seconds: float, reply: Reply) -> Reply:
         await pause(seconds)
         return reply
+
+
+def _told(request: Request, reply: Reply, concern: Mapping[str, Any]) -> Reply:
+    """The reply to a client that learns from it that its write is done."""
+    if request.write is not None and reply.get("ok") != 0:
+        request.write.acknowledged = concern
+    return reply
 
 
 def writes_out(request: Request) -> bool:

@@ -12,7 +12,7 @@ from raw_connection import RawConnection, lsid
 from pytest_replicalag.endpoints import Endpoints
 
 OK = {"ok": 1.0}
-WRITTEN = {"electionId": ObjectId("7fffffff0000000000000001"), "opTime": {"ts": ANY, "t": 1}}
+WRITTEN = {"electionId": ANY, "opTime": {"ts": ANY, "t": ANY}}
 DUPLICATE: dict[str, Any] = {
     "index": 0,
     "code": 11000,
@@ -119,6 +119,12 @@ def in_order(document: dict[str, Any]) -> list[tuple[str, Any]]:
 )
 def test_a_write_replies_as_a_server_does(primary, command, expected):
     assert in_order(primary.run(command)) == in_order({**expected, **OK})
+
+
+def test_the_election_of_a_write_is_the_primarys_and_ends_in_its_term(primary):
+    reply = primary.run({"insert": "orders", "documents": [{}]})
+    assert reply["electionId"] == primary.run({"hello": 1})["electionId"]
+    assert reply["electionId"] == ObjectId(f"7fffffff{reply['opTime']['t']:016x}")
 
 
 def test_the_optime_of_a_write_is_a_64_bit_term_and_the_time_of_the_reply(primary):

@@ -1,0 +1,98 @@
+"""Elections: who becomes the primary when the primary goes, and which writes are rolled back.
+
+The members vote for the newest of those that are up, which then takes over whatever another one
+has. What only the old primary had is rolled back when that is back. A primary that steps down
+waits first until a majority has everything, so nothing is lost; one that crashes waits for nobody.
+MongoDB manual, Replica Set Elections; Rollbacks During Replica Set Failover; replSetStepDown.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_replicalag.errors import EndlessWaitError, NoElectionError
+from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset.read_concern import Wait
+from pytest_replicalag.replicaset.replica_set import Election, ReplicaSet
+
+__all__ = [
+    "CATCH_UP_SECONDS",
+    "crash_primary",
+    "restart",
+    "start_step_down",
+    "step_down",
+]
+
+CATCH_UP_SECONDS: Final = 10
+"""How long a primary that is to step down waits for a majority (`secondaryCatchUpPeriodSecs`)."""
+
+
+def start_step_down(
+    replica_set: ReplicaSet, *, force: bool = False, wait_s: float | None = None
+) -> Wait:
+    """What a primary waits for before it steps down: that a majority has everything.
+
+    Args:
+        replica_set: The set.
+        force: Whether it steps down although no majority has everything.
+        wait_s: How long it waits for one, in simulated seconds; `CATCH_UP_SECONDS` if it is None,
+            not at all if it is forced.
+
+    Returns:
+        The wait; its error, 262, says that no majority has everything in time, so that it stays.
+
+    Raises:
+        NoElectionError: There is no majority without it.
+    """
+    _check_majority(replica_set)
+    if wait_s is None:
+        wait_s = 0 if force else CATCH_UP_SECONDS
+    last = replica_set.oplog.last
+    limit_us = replica_set.clock.now_us + round(wait_s * 1_000_000)
+    due_us = replica_set.acknowledged_us(last, replica_set.majority)
+    if due_us is not None and due_us <= limit_us:
+        return Wait(until_us=due_us)
+    error = server_errors.nobody_caught_up(replica_set.oplog.timestamp(last))
+    return Wait(until_us=limit_us, error=None if force else error)
+
+
+def step_down(replica_set: ReplicaSet) -> Election:
+    """Let the primary step down, once it has waited, and another member be elected.
+
+    The old primary is still there, so the new one copies from it what it lacks; nothing is lost.
+
+    Raises:
+        EndlessWaitError: It cannot: its replication is paused.
+    """
+    successor, common = replica_set.successor()
+    last = replica_set.oplog.last
+    if common < last and successor.paused:
+        raise EndlessWaitError(
+            "the election after step_down(force=True)",
+            f"{successor.name}, the newest member, has copied what it lacks",
+            [f"{successor.name} is paused"],
+            "Resume or catch up the member, or let the primary crash_primary().",
+        )
+    return replica_set.elect(successor, last, crashed=False)
+
+
+def crash_primary(replica_set: ReplicaSet) -> Election:
+    """Let the primary be gone at once and another member be elected.
+
+    Raises:
+        NoElectionError: There is no majority without it.
+    """
+    _check_majority(replica_set)
+    successor, common = replica_set.successor()
+    return replica_set.elect(successor, common, crashed=True)
+
+
+def restart(replica_set: ReplicaSet) -> None:
+    """Let the members that have crashed come back, as secondaries."""
+    replica_set.bring_back([member for member in replica_set.members if not member.is_up])
+
+
+def _check_majority(replica_set: ReplicaSet) -> None:
+    left = sum(member.is_up for member in replica_set.secondaries)
+    if left < replica_set.majority:
+        raise NoElectionError(len(replica_set.members), left, replica_set.majority)
