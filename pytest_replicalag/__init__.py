@@ -16,23 +16,29 @@ if TYPE_CHECKING:
     from pytest_replicalag.errors import (
         ClockError,
         EndlessWaitError,
+        EngineError,
         NodeError,
+        NoElectionError,
         NotWrappableError,
         ReplicaLagError,
         ScheduleError,
         SettingError,
         UnknownMemberError,
     )
-    from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+    from pytest_replicalag.records import CallSite, Failover, LostWrite, MissedWrite, StaleRead
 
 __all__ = [
     "CallSite",
     "ClockError",
     "Duration",
     "EndlessWaitError",
+    "EngineError",
+    "Failover",
+    "LostWrite",
     "Member",
     "MissedWrite",
     "MongoClient",
+    "NoElectionError",
     "NodeError",
     "NotWrappableError",
     "ReplicaLag",
@@ -50,6 +56,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "CallSite": "records",
     "Duration": "durations",
+    "Failover": "records",
+    "LostWrite": "records",
     "Member": "control",
     "MissedWrite": "records",
     "MongoClient": "clients",

@@ -238,19 +238,19 @@ class ReplicaSet:
 
     def pause(self, names: Sequence[str]) -> None:
         """Stop replication on these secondaries."""
-        for replication in self._alone(names):
+        for replication in self._alone(self._up(names)):
             replication.stop()
         self._regroup()
 
     def resume(self, names: Sequence[str]) -> None:
         """Let replication go on; entries whose delay is over are applied at once."""
-        for replication in self._alone(names):
+        for replication in self._alone(self._up(names)):
             replication.go_on()
         self._regroup()
 
     def catch_up(self, names: Sequence[str]) -> None:
         """Let these secondaries apply all there is; they lag, or stay paused, from there."""
-        for replication in self._alone(names):
+        for replication in self._alone(self._up(names)):
             replication.catch_up()
         self._regroup()
 
@@ -259,8 +259,8 @@ class ReplicaSet:
         for name in names:
             member = self.member(name)
             member.lag = lag
-            for replication in self._alone([name]):
-                replication.set_policy(lag.policy(*self._seed, name, self.oplog.last))
+            [replication] = self._alone([name])
+            replication.set_policy(lag.policy(*self._seed, name, self.oplog.last))
         self._regroup()
 
     # -- elections -------------------------------------------------------------------------
@@ -321,15 +321,16 @@ class ReplicaSet:
                 member.replication.go_on()
         self._regroup()
 
-    def _alone(self, names: Sequence[str]) -> list[Replication]:
-        """The replications of those of these members that are up, each its own.
+    def _up(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of these members that have not crashed."""
+        return [name for name in names if self.member(name).is_up]
 
-        The primary has none.
-        """
+    def _alone(self, names: Sequence[str]) -> list[Replication]:
+        """The replications of these members, each its own; the primary has none."""
         now_us = self.clock.now_us
         result = []
         for member in map(self.member, names):
-            if member.replication is not None and member.is_up:
+            if member.replication is not None:
                 member.replication.applied(now_us)
                 member.replication = member.replication.alone()
                 result.append(member.replication)

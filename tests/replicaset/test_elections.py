@@ -2,7 +2,7 @@
 
 import pytest
 from pymongo.errors import OperationFailure
-from simulating import replica_set_of
+from simulating import lags_of, replica_set_of
 
 from pytest_replicalag.errors import EndlessWaitError, NoElectionError
 from pytest_replicalag.replicaset.elections import (
@@ -82,9 +82,12 @@ def test_a_crashed_member_replicates_nothing_until_it_is_back():
     replica_set.catch_up(["primary"])
     assert replica_set.applied(former) == before
     assert not former.paused
+    replica_set.set_lag(lags_of("1s")[0], ["primary"])
     restart(replica_set)
     assert replica_set.applied(former) == replica_set.oplog.last
     assert former.is_up
+    written(replica_set)
+    assert replica_set.applied(former) == replica_set.oplog.last - 1
 
 
 def test_a_majority_can_be_waited_for_with_one_member_gone():
