@@ -61,7 +61,9 @@ class Failovers:
 
     def step_down(self, by: Caller | Client) -> None:
         """Elect another primary; the old one, which has waited, stays as a secondary."""
-        self._end(elections.step_down(self._replica_set), [], "step_down()", by)
+        election = elections.step_down(self._replica_set)
+        self._journal.roll_back(election.common)  # nothing is, but transactions end
+        self._end(election, [], "step_down()", by)
 
     def crash_primary(self, reason: str, by: Caller | Client) -> None:
         """Elect another primary; the old one is gone, and what it alone had."""

@@ -123,6 +123,8 @@ class SimulatedSet:
             self._control.step_down(force=bool(words.get("force")))
             reply = 1.0
         self.release_all()
+        # A driver hears of it meanwhile from a real set; from this one by what it may send again.
+        self.client.failing.c.find_one()
         return reply
 
     def ids_everywhere(self) -> list[list[int]]:

@@ -58,8 +58,9 @@ class ReadPreferences:
         """
         running, own = request.running, request.member
         may_be_stale = preference.mode >= _SERVED_BY_DRIVERS
+        # A driver asks a secondary so over a direct connection, or if it was the primary just now.
+        check_secondary_ok(own, preference)
         if request.is_direct:
-            check_secondary_ok(own, preference)
             running.member_named()
             running.count_read(may_be_stale=may_be_stale or not own.is_primary)
             return own

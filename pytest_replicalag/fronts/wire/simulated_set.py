@@ -96,8 +96,12 @@ class EndpointSet:
         return f"{HOST}:{self.ports[self._endpoint(running, member)]}"
 
     def hosts(self, running: Running) -> list[str]:
-        """Where the members listen, in the order of their names."""
-        return [self.host(running, member) for member in running.replica_set.members]
+        """Where the members listen, in the order of their names; one may not listen yet."""
+        return [
+            self.host(running, member)
+            for member in running.replica_set.members
+            if self._endpoint(running, member) < len(self.ports)
+        ]
 
     def election_id(self, running: Running) -> ObjectId:
         """The primary's election; drivers take the one with the greatest for the primary."""

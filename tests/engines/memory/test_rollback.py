@@ -148,11 +148,12 @@ def test_a_collection_that_was_created_is_gone(lost):
     assert lost.client.db.list_collection_names() == []
 
 
-def test_a_transaction_that_is_open_is_not_known_to_the_new_primary(lost):
+@pytest.mark.parametrize("end", ["crash_primary", "step_down"])
+def test_a_transaction_that_is_open_is_not_known_to_the_new_primary(lost, end):
     with lost.client.start_session() as session:
         session.start_transaction()
         lost.client.db.c.insert_one({"_id": 1}, session=session)
-        lost.control.crash_primary()
+        getattr(lost.control, end)()
         with pytest.raises(OperationFailure, match="does not match any in-progress") as told:
             lost.client.db.c.insert_one({"_id": 2}, session=session)
         assert told.value.code == 251
