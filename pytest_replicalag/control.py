@@ -12,7 +12,7 @@ from pytest_replicalag.durations import ZERO, Duration, as_duration
 from pytest_replicalag.engine_choice import MEMORY, chosen
 from pytest_replicalag.errors import ClockError, EngineError, SettingError, UnknownMemberError
 from pytest_replicalag.records import LostWrite, StaleRead
-from pytest_replicalag.replicaset.elections import restart, start_step_down
+from pytest_replicalag.replicaset.elections import crash_secondary, start_step_down
 from pytest_replicalag.replicaset.member import Member as ModelMember
 from pytest_replicalag.replicaset.optime import OpTime
 from pytest_replicalag.simulation import Simulation, governor
@@ -249,10 +249,38 @@ class ReplicaLag:
             self._simulation.failovers.crash_primary("crash_primary()", caller())
         return self.primary
 
-    def restart(self) -> None:
-        """Let the members that have crashed come back, as secondaries."""
+    def crash(self, member: str | Member) -> None:
+        """Let a secondary be gone, or the primary: see `crash_primary`.
+
+        Clients do not reach it, and it applies nothing, before `restart`. A read that no other
+        member may serve fails with the driver's own `ServerSelectionTimeoutError`. A member that
+        crashes before the test's first write, and is restarted later, is one that joins late.
+
+        Args:
+            member: The member, or its name.
+
+        Raises:
+            UnknownMemberError: No member has that name.
+            NoElectionError: There would be no majority any more, and so no primary.
+            EngineError: The data are not in the memory engine.
+        """
+        name = member.name if isinstance(member, Member) else member
+        if name == self._simulation.replica_set.primary.name:
+            self.crash_primary()
+            return
+        self._check_engine("crash()")
         with governor.lock:
-            restart(self._simulation.replica_set)
+            [name] = self._names(name)
+            crash_secondary(self._simulation.replica_set, name)
+
+    def restart(self, member: str | Member | None = None) -> None:
+        """Let one member that has crashed, or all, come back as a secondary.
+
+        Raises:
+            UnknownMemberError: No secondary has that name.
+        """
+        with governor.lock:
+            self._simulation.replica_set.bring_back(self._names(member))
 
     def _check_engine(self, method: str) -> None:
         engine = chosen().engine

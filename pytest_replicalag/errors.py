@@ -115,7 +115,7 @@ class EndlessWaitError(ReplicaLagError):
 
 
 class NoElectionError(ReplicaLagError):
-    """The primary was to go, and no majority is left to elect another one.
+    """A member was to go, and no majority would be left to have a primary.
 
     Attributes:
         members: How many members the set has.
@@ -128,9 +128,9 @@ class NoElectionError(ReplicaLagError):
         self.left = left
         self.majority = majority
         super().__init__(
-            f"without its primary {left} of {members} members {'is' if left == 1 else 'are'} left, "
-            f"and it takes {majority} to elect another one; restart() the members that have "
-            "crashed, or give the set two secondaries or more (--replica-lag-secondaries=2)"
+            f"{left} of {members} members would be left, and it takes {majority} to have a "
+            "primary; restart() the members that have crashed, or give the set more secondaries "
+            "(--replica-lag-secondaries=4)"
         )
 
 

@@ -18,7 +18,7 @@ from pytest_replicalag.replicaset.replica_set import Election, ReplicaSet
 __all__ = [
     "CATCH_UP_SECONDS",
     "crash_primary",
-    "restart",
+    "crash_secondary",
     "start_step_down",
     "step_down",
 ]
@@ -87,9 +87,18 @@ def crash_primary(replica_set: ReplicaSet) -> Election:
     return replica_set.elect(successor, common, crashed=True)
 
 
-def restart(replica_set: ReplicaSet) -> None:
-    """Let the members that have crashed come back, as secondaries."""
-    replica_set.bring_back([member for member in replica_set.members if not member.is_up])
+def crash_secondary(replica_set: ReplicaSet, name: str) -> None:
+    """Let a secondary be gone.
+
+    Raises:
+        NoElectionError: The primary would step down, for a majority would be gone.
+    """
+    member = replica_set.member(name)
+    left = sum(other.is_up for other in replica_set.members) - member.is_up
+    if left < replica_set.majority:
+        raise NoElectionError(len(replica_set.members), left, replica_set.majority)
+    if member.is_up:
+        replica_set.take_down([name])
 
 
 def _check_majority(replica_set: ReplicaSet) -> None:

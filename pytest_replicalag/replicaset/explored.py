@@ -390,6 +390,11 @@ class ExploredReplicaSet(ReplicaSet):
 
     # -- control ---------------------------------------------------------------------------------
 
+    def take_down(self, names: Sequence[str]) -> None:
+        """Let these secondaries be gone."""
+        self._note(names)
+        super().take_down(names)
+
     def pause(self, names: Sequence[str]) -> None:
         """Stop replication on these secondaries."""
         self._note(names)

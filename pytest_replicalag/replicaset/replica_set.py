@@ -304,21 +304,31 @@ class ReplicaSet:
             self.oplog.amend(position, NO_OP)
         self.oplog.begin_term()
         self.oplog.append(self.clock.now_us, NO_OP)
-        if crashed:
-            former.is_up = False
-            replication.stop()
         self.primary = successor
         self.secondaries = tuple(member for member in self.members if member is not successor)
         self.elections.append(election)
+        if crashed:
+            self._be_gone([former.name])
         self._regroup()
         return election
 
-    def bring_back(self, members: Sequence[Member]) -> None:
-        """Let members that have crashed be up again."""
-        for member in members:
-            member.is_up = True
-            if member.replication is not None:
-                member.replication.go_on()
+    def take_down(self, names: Sequence[str]) -> None:
+        """Let these secondaries be gone: nobody reaches them, and they apply nothing."""
+        self._be_gone(names)
+        self._regroup()
+
+    def _be_gone(self, names: Sequence[str]) -> None:
+        for replication in self._alone(names):
+            replication.stop()
+        for name in names:
+            self.member(name).is_up = False
+
+    def bring_back(self, names: Sequence[str]) -> None:
+        """Let these secondaries be up again, and apply what they lack."""
+        for replication in self._alone([name for name in names if not self.member(name).is_up]):
+            replication.go_on()
+        for name in names:
+            self.member(name).is_up = True
         self._regroup()
 
     def _up(self, names: Sequence[str]) -> Sequence[str]:

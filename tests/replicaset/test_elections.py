@@ -7,7 +7,7 @@ from simulating import lags_of, replica_set_of
 from pytest_replicalag.errors import EndlessWaitError, NoElectionError
 from pytest_replicalag.replicaset.elections import (
     crash_primary,
-    restart,
+    crash_secondary,
     start_step_down,
     step_down,
 )
@@ -56,7 +56,7 @@ def test_what_only_the_old_primary_had_is_a_no_op_by_now():
 def test_a_write_of_the_next_term_is_in_it():
     replica_set = replica_set_of("0,1s")
     crash_primary(replica_set)
-    restart(replica_set)
+    replica_set.bring_back(["primary"])
     crash_primary(replica_set)
     written(replica_set)
     assert replica_set.oplog.optime(replica_set.oplog.last).t == 3
@@ -83,7 +83,7 @@ def test_a_crashed_member_replicates_nothing_until_it_is_back():
     assert replica_set.applied(former) == before
     assert not former.paused
     replica_set.set_lag(lags_of("1s")[0], ["primary"])
-    restart(replica_set)
+    replica_set.bring_back(["primary"])
     assert replica_set.applied(former) == replica_set.oplog.last
     assert former.is_up
     written(replica_set)
@@ -116,11 +116,35 @@ def test_without_a_majority_there_is_no_election(lags, before):
         crash_primary(replica_set)
     members = len(replica_set.members)
     left = members - before - 1
-    with pytest.raises(NoElectionError, match=f"{left} of {members} members") as told:
+    with pytest.raises(NoElectionError, match=f"{left} of {members} members would be left") as told:
         crash_primary(replica_set)
     assert told.value.left == left
     with pytest.raises(NoElectionError):
         start_step_down(replica_set, force=True)
+
+
+class TestASecondaryThatIsGone:
+    def test_it_is_waited_for_by_nobody_but_who_wants_all(self):
+        replica_set = replica_set_of("0,0")
+        crash_secondary(replica_set, "secondary-2")
+        written(replica_set)
+        assert replica_set.commit_point() == 1
+        assert replica_set.acknowledged_us(1, 3) is None
+        assert replica_set.applied(replica_set.members[2]) == 0
+        replica_set.bring_back(["secondary-2"])
+        assert replica_set.applied(replica_set.members[2]) == 1
+
+    def test_it_is_not_elected(self):
+        replica_set = replica_set_of("0,0,0,0")
+        crash_secondary(replica_set, "secondary-1")
+        assert crash_primary(replica_set).elected == "secondary-2"
+
+    def test_to_be_gone_twice_is_nothing_more(self):
+        replica_set = replica_set_of("0,0")
+        for _ in range(2):
+            crash_secondary(replica_set, "secondary-1")
+        with pytest.raises(NoElectionError):
+            crash_secondary(replica_set, "secondary-2")
 
 
 class TestSteppingDown:
