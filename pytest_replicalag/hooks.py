@@ -370,7 +370,8 @@ class _Reporter:
         if plain is None:
             self._calls += report.when == "call"
             return
-        from pytest_replicalag.report.run_report import RunReport, from_plain
+        from pytest_replicalag.report.plain import from_plain
+        from pytest_replicalag.report.run_report import RunReport
         from pytest_replicalag.report.schedules import SCHEDULE_TITLE, minimal_schedule
         from pytest_replicalag.report.terminal import section
 

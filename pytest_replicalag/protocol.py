@@ -11,7 +11,7 @@ import bdb
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 from unittest import SkipTest, TestCase
 
@@ -304,7 +304,7 @@ def _tell(
     for report in run.reports:
         plain = getattr(report, "replica_lag", None)
         if plain is not None:
-            plain["exploration"] = None if exploration is None else exploration.plain()
+            plain["exploration"] = None if exploration is None else asdict(exploration)
             plain["verdict"] = None if verdict is None else verdict.value
 
 

@@ -14,12 +14,14 @@ __all__ = [
     "CallSite",
     "Commit",
     "Failover",
+    "Lane",
     "Loss",
     "LostWrite",
     "MissedWrite",
     "Observation",
     "Read",
     "StaleRead",
+    "Timeline",
     "Write",
 ]
 
@@ -143,6 +145,7 @@ class Observation:
         missed_from: The position of the oldest of them.
         seen: The newest position at which the same client has read this namespace before.
         is_primary: Whether that member is the primary.
+        timeline: What happened when.
         number: Which read of the test it is, from 1.
         known: Later writes to other namespaces that the same session has read before, each with
             its position.
@@ -160,6 +163,7 @@ class Observation:
     missed_from: int
     seen: int
     is_primary: bool = False
+    timeline: Timeline | None = None
     number: int = 0
     known: tuple[tuple[int, Write], ...] = ()
 
@@ -202,6 +206,43 @@ class MissedWrite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A member, as it was when a stale read was answered.
+
+    Attributes:
+        name: Its name.
+        is_primary: Whether it was the primary.
+        is_up: Whether it was in reach.
+        is_paused: Whether its replication was stopped.
+        lag: The lag that it had, in the option's words.
+        arrivals: When each of the missed writes reached it, or will; None where that is not known,
+            or never.
+    """
+
+    name: str
+    is_primary: bool
+    is_up: bool
+    is_paused: bool
+    lag: str
+    arrivals: tuple[Duration | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """What happened when, on which member; times are simulated, since the test's call phase began.
+
+    Attributes:
+        read_at: When the read was answered.
+        written_at: When each of the missed writes was made, in their order.
+        lanes: The members, in the order of their names.
+    """
+
+    read_at: Duration
+    written_at: tuple[Duration, ...]
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaleRead:
     """A read that returned something else than it does at the primary's newest optime.
 
@@ -224,6 +265,7 @@ class StaleRead:
         fixes: What would have made it fresh, the simplest first.
         number: Which read of the test it is, from 1.
         is_primary: Whether the member that answered is the primary.
+        timeline: What happened when; None where it is not known.
     """
 
     test: str
@@ -244,6 +286,7 @@ class StaleRead:
     fixes: tuple[str, ...] = field(default=())
     number: int = 0
     is_primary: bool = False
+    timeline: Timeline | None = None
 
     def __str__(self) -> str:
         """A sentence: what was read, where it was served, and what it missed."""

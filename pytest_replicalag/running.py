@@ -11,7 +11,8 @@ import pytest
 
 from pytest_replicalag.control import ReplicaLag
 from pytest_replicalag.replicaset.explored import Schedule
-from pytest_replicalag.report.run_report import TestReport, to_plain
+from pytest_replicalag.report.plain import to_plain
+from pytest_replicalag.report.run_report import TestReport
 from pytest_replicalag.settings import Settings
 from pytest_replicalag.simulation import Simulation, governor
 from pytest_replicalag.sleeping import counting_sleeps

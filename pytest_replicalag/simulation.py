@@ -42,6 +42,7 @@ from pytest_replicalag.replicaset.replica_set import ReplicaSet
 from pytest_replicalag.replicaset.selection import ServerSelector
 from pytest_replicalag.replicaset.write_concern import Acknowledgement, acknowledgement
 from pytest_replicalag.settings import Settings, resolve
+from pytest_replicalag.timelines import timeline
 from pytest_replicalag.words import ClockKind, OnStale
 
 __all__ = ["Simulation", "governor"]
@@ -356,6 +357,7 @@ class Simulation:
             behind=replica_set.behind(plan.member),
             is_paused=plan.member.paused,
             is_primary=plan.member.is_primary,
+            timeline=timeline(replica_set, [position for position, _, _ in told.values()]),
             members=len(replica_set.members),
             result=result,
             fresh_result=fresh,

@@ -22,7 +22,7 @@ LAYERS = (
     ("drivers",),
     ("endpoints",),
     ("simulation",),
-    ("failovers",),
+    ("failovers", "timelines"),
     ("fronts",),
     ("engines",),
     ("settings",),

@@ -74,6 +74,7 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         fixes=_fixes(observation, guarantees),
         number=observation.number,
         is_primary=observation.is_primary,
+        timeline=observation.timeline,
     )
 
 

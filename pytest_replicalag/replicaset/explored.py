@@ -352,6 +352,10 @@ class ExploredReplicaSet(ReplicaSet):
             return 0
         return self.acknowledged_us(position, self.majority)
 
+    def due_us(self, member: Member, position: int) -> int | None:  # noqa: ARG002
+        """Unknown: it has not been chosen yet."""
+        return None
+
     def behind(self, member: Member) -> Duration:
         """How long ago the primary's state was what the member has shown last."""
         position = self.applied(member) + 1

@@ -203,6 +203,10 @@ class ReplicaSet:
                 return due_us
         return None
 
+    def due_us(self, member: Member, position: int) -> int | None:
+        """When a secondary applies an entry that it has not applied; None if never, or unknown."""
+        return None if member.replication is None else member.replication.due_us(position)
+
     def behind(self, member: Member) -> Duration:
         """How long ago the primary's state was what the member shows now.
 

@@ -6,13 +6,15 @@ reaches the terminal of a single process, and a worker that dies takes nothing e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
-from pytest_replicalag.durations import Duration
-from pytest_replicalag.records import CallSite, Failover, LostWrite, MissedWrite, StaleRead
+from pytest_replicalag.records import (
+    Failover,
+    LostWrite,
+    StaleRead,
+)
 
 __all__ = [
     "Exploration",
@@ -22,9 +24,7 @@ __all__ = [
     "TestReport",
     "Verdict",
     "findings",
-    "from_plain",
     "losses",
-    "to_plain",
 ]
 
 
@@ -54,10 +54,6 @@ class Exploration:
     is_steady: bool = True
     is_repeatable: bool = True
 
-    def plain(self) -> dict[str, Any]:
-        """As a dict."""
-        return _fields(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestReport:
@@ -65,6 +61,7 @@ class TestReport:
 
     Attributes:
         test: Its node id.
+        outcome: Of its call phase, in pytest's words.
         without_lag: Whether it is marked, and ran without lag because none was given.
         reads: How many reads it made through wrapped clients.
         secondary_reads: How many of them a secondary could serve.
@@ -81,6 +78,7 @@ class TestReport:
     __test__ = False
 
     test: str
+    outcome: str = "passed"
     without_lag: bool = False
     reads: int = 0
     secondary_reads: int = 0
@@ -234,120 +232,3 @@ def _order_of_loss(loss: Loss) -> tuple[object, ...]:
     write, site = loss.example, loss.example.call_site
     place = ("", 0) if site is None else (site.path, site.line)
     return (*place, write.operation, write.namespace, write.text, loss.tests)
-
-
-def to_plain(report: TestReport) -> dict[str, Any]:
-    """A test's report as dicts, lists, strings and numbers."""
-    return {
-        "test": report.test,
-        "without_lag": report.without_lag,
-        "reads": report.reads,
-        "secondary_reads": report.secondary_reads,
-        "is_checked": report.is_checked,
-        "replay": report.replay,
-        "stale_reads": [_plain_stale_read(read) for read in report.stale_reads],
-        "tries_elections": report.tries_elections,
-        "failovers": [_plain_failover(failover) for failover in report.failovers],
-        "lost_writes": [_plain_lost_write(write) for write in report.lost_writes],
-        "exploration": None if report.exploration is None else report.exploration.plain(),
-        "verdict": None if report.verdict is None else report.verdict.value,
-    }
-
-
-def from_plain(plain: Mapping[str, Any]) -> TestReport:
-    """The report that `to_plain` made plain."""
-    exploration, verdict = plain.get("exploration"), plain.get("verdict")
-    read: dict[str, Any] = {
-        "stale_reads": tuple(map(_stale_read, plain.get("stale_reads", ()))),
-        "failovers": tuple(map(_failover, plain.get("failovers", ()))),
-        "lost_writes": tuple(map(_lost_write, plain.get("lost_writes", ()))),
-        "exploration": None if exploration is None else Exploration(**exploration),
-        "verdict": None if verdict is None else Verdict(verdict),
-    }
-    return TestReport(**{**plain, **read})
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
-
-
-def _plain_stale_read(read: StaleRead) -> dict[str, Any]:
-    missed = [
-        {
-            **_fields(write),
-            "call_site": _plain_site(write.call_site),
-            "age": write.age.us,
-        }
-        for write in read.missed
-    ]
-    return {
-        **_fields(read),
-        "call_site": _fields(read.call_site),
-        "behind": read.behind.us,
-        "missed": missed,
-        "guarantees": list(read.guarantees),
-        "fixes": list(read.fixes),
-    }
-
-
-def _stale_read(plain: Mapping[str, Any]) -> StaleRead:
-    missed = tuple(
-        MissedWrite(
-            **{
-                **write,
-                "call_site": _site(write["call_site"]),
-                "age": Duration.of_us(write["age"]),
-            }
-        )
-        for write in plain["missed"]
-    )
-    return StaleRead(
-        **{
-            **plain,
-            "call_site": CallSite(**plain["call_site"]),
-            "behind": Duration.of_us(plain["behind"]),
-            "missed": missed,
-            "guarantees": _strings(plain["guarantees"]),
-            "fixes": _strings(plain["fixes"]),
-        }
-    )
-
-
-def _plain_site(site: CallSite | None) -> dict[str, Any] | None:
-    return None if site is None else _fields(site)
-
-
-def _site(plain: Mapping[str, Any] | None) -> CallSite | None:
-    return None if plain is None else CallSite(**plain)
-
-
-def _plain_failover(failover: Failover) -> dict[str, Any]:
-    return {**_fields(failover), "call_site": _fields(failover.call_site)}
-
-
-def _failover(plain: Mapping[str, Any]) -> Failover:
-    return Failover(**{**plain, "call_site": CallSite(**plain["call_site"])})
-
-
-def _plain_lost_write(write: LostWrite) -> dict[str, Any]:
-    return {
-        **_fields(write),
-        "call_site": _plain_site(write.call_site),
-        "age": write.age.us,
-        "failover": _plain_failover(write.failover),
-    }
-
-
-def _lost_write(plain: Mapping[str, Any]) -> LostWrite:
-    return LostWrite(
-        **{
-            **plain,
-            "call_site": _site(plain["call_site"]),
-            "age": Duration.of_us(plain["age"]),
-            "failover": _failover(plain["failover"]),
-        }
-    )
-
-
-def _strings(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(values)

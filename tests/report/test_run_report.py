@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from pytest_replicalag.durations import FOREVER, Duration
 from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+from pytest_replicalag.report.plain import from_plain, to_plain
 from pytest_replicalag.report.run_report import (
     RunReport,
     TestReport,
     findings,
-    from_plain,
-    to_plain,
 )
 
 WRITE = MissedWrite(

@@ -1,0 +1,53 @@
+"""What happened when, on each member of a set: for a report to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_replicalag.durations import Duration
+from pytest_replicalag.records import Lane, Timeline
+from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.replica_set import ReplicaSet
+
+__all__ = ["timeline"]
+
+
+def timeline(replica_set: ReplicaSet, positions: Sequence[int]) -> Timeline:
+    """The timeline of a read that is answered now.
+
+    Args:
+        replica_set: The set.
+        positions: Of the writes that it misses.
+    """
+    oplog = replica_set.oplog
+    return Timeline(
+        read_at=Duration.of_us(replica_set.clock.now_us),
+        written_at=tuple(Duration.of_us(oplog.time_us(position)) for position in positions),
+        lanes=tuple(_lane(replica_set, member, positions) for member in replica_set.members),
+    )
+
+
+def _lane(replica_set: ReplicaSet, member: Member, positions: Sequence[int]) -> Lane:
+    return Lane(
+        name=member.name,
+        is_primary=member.is_primary,
+        is_up=member.is_up,
+        is_paused=member.paused,
+        lag=str(member.lag),
+        arrivals=tuple(_arrival(replica_set, member, position) for position in positions),
+    )
+
+
+def _arrival(replica_set: ReplicaSet, member: Member, position: int) -> Duration | None:
+    """When a write reached a member, or will.
+
+    Of one that it has, it is known only that it came within the lag, and before now.
+    """
+    written_us, now_us = replica_set.oplog.time_us(position), replica_set.clock.now_us
+    if member.replication is None:
+        return Duration.of_us(written_us)
+    if replica_set.applied(member) >= position:
+        latest_us = now_us if member.lag.high.is_forever else written_us + member.lag.high.us
+        return Duration.of_us(min(latest_us, now_us))
+    due_us = replica_set.due_us(member, position)
+    return None if due_us is None else Duration.of_us(due_us)
