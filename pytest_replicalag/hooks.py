@@ -5,7 +5,6 @@ Nothing here imports a database driver, mongomock, Hypothesis or asyncio before 
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Generator, Mapping
@@ -23,11 +22,13 @@ from pytest_replicalag.options import (
     TITLE,
     Given,
 )
+from pytest_replicalag.report_files import ReportFiles
+from pytest_replicalag.reporter import Reporter, show_path, terminal_width
 from pytest_replicalag.run_options import RunOptions, read_options
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
-    from pytest_replicalag.report.run_report import RunReport
+    from pytest_replicalag.report.baseline import Baseline
     from pytest_replicalag.running import TestRun
     from pytest_replicalag.settings import Settings
 
@@ -40,11 +41,9 @@ _NO_SCHEDULE = (
     "a test of Hypothesis draws a schedule with each of its examples; reproduce it by Hypothesis's "
     "own means, and leave out --replica-lag-schedule"
 )
-_WIDTH_WITHOUT_TERMINAL = 80
-
-
 _state_key = pytest.StashKey[RunOptions]()
 _run_key: pytest.StashKey[TestRun | None] = pytest.StashKey()
+_baseline_key: pytest.StashKey[Baseline] = pytest.StashKey()
 _is_inner_key = pytest.StashKey[bool]()
 """Whether endpoints were started when the run began."""
 
@@ -63,8 +62,16 @@ def pytest_configure(config: pytest.Config) -> None:
     _use_engine(config, state)
     endpoints = sys.modules.get("pytest_replicalag.endpoints")
     config.stash[_is_inner_key] = endpoints is not None and endpoints.endpoints.are_started
+    try:
+        files = ReportFiles.of(config, state)
+        config.stash[_baseline_key] = baseline = files.known(config)
+        if not _is_worker(config):
+            files.check()
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from None
     if not _is_worker(config):
-        config.pluginmanager.register(_Reporter(config), _REPORTER)
+        reporter = Reporter(config, state, files, baseline, _left_alone)
+        config.pluginmanager.register(reporter, _REPORTER)
 
 
 def intercept_early(config: pytest.Config) -> None:
@@ -121,7 +128,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     tests = "every test" if state.said("all") else "tests marked replica_lag"
     engine = state.engine.engine
     where = "" if engine == MEMORY else f", engine={engine}"
-    return wrapped(f"{TITLE}: {settings.header(tests)}{where}", _width(config))
+    return wrapped(f"{TITLE}: {settings.header(tests)}{where}", terminal_width(config))
 
 
 def check_markers(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -192,7 +199,8 @@ def _prepared(item: pytest.Item, settings: Settings | None) -> TestRun | None:
     way = item.stash.get(WAY, Way())
     if way.without_lag:
         return None
-    return TestRun(settings, item.nodeid, _replay(item, settings), way.recorder)
+    baseline = item.config.stash[_baseline_key]
+    return TestRun(settings, item.nodeid, _replay(item, settings), way.recorder, baseline)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -216,7 +224,7 @@ def _replay(item: pytest.Item, settings: Settings) -> str:
     """The command that runs a test again as it ran."""
     config = item.config
     path, separator, rest = item.nodeid.partition("::")
-    path = _show_path(config, str(config.rootpath / path))
+    path = show_path(config, str(config.rootpath / path))
     leave_out = {"seed", "explore", "schedule"} if settings.is_scheduled else {"seed"}
     flags = config.stash[_state_key].flags(leave_out=frozenset(leave_out))
     command = ["pytest", shlex.quote(path + separator + rest), flags]
@@ -332,9 +340,11 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let the test's report carry what there is to tell, also from a worker of pytest-xdist."""
+    run = item.stash.get(_run_key, None) if call.when == "call" else None
+    if run is not None and not run.is_calling:
+        item.user_properties += run.properties()
     report = yield
     if call.when == "call":
-        run = item.stash.get(_run_key, None)
         if run is not None:
             # The report of a subtest shows what there is so far; the test's own one counts.
             report.replica_lag = run.plain_report()  # type: ignore[attr-defined]
@@ -352,75 +362,3 @@ def _ran_without(item: pytest.Item) -> bool:
     is_enabled = settings is not None and settings.enabled
     says_lag = any(mark.args or "lag" in mark.kwargs for mark in markers)
     return bool(markers) and not is_enabled and not says_lag
-
-
-class _Reporter:
-    """Collects the tests' reports, from all workers if there are any, and shows them."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._run: RunReport | None = None
-        self._calls = 0
-        self.left_alone: dict[str, str] = {}
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a test's report; a failing one gets a section, before anybody shows it."""
-        plain = getattr(report, "replica_lag", None)
-        if plain is None:
-            self._calls += report.when == "call"
-            return
-        from pytest_replicalag.report.plain import from_plain
-        from pytest_replicalag.report.run_report import RunReport
-        from pytest_replicalag.report.schedules import SCHEDULE_TITLE, minimal_schedule
-        from pytest_replicalag.report.terminal import section
-
-        test = from_plain(plain)
-        self._run = self._run or RunReport()
-        if not getattr(report, "replica_lag_is_part", False):
-            self._run.add(test)
-        if not report.failed:
-            return
-        width, show_path = _width(self._config), partial(_show_path, self._config)
-        if test.stale_reads or test.lost_writes or test.verdict is not None:
-            report.sections.append((TITLE, section(test, width, show_path)))
-        if test.exploration is not None and test.exploration.failing:
-            text = minimal_schedule(test, width, show_path)
-            report.sections.append((SCHEDULE_TITLE, text))
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show a line for each distinct stale read, and what else there is to say."""
-        left_alone = self.left_alone | _left_alone()
-        if self._run is None and not self._calls and not left_alone:
-            return
-        from pytest_replicalag.report.run_report import RunReport
-        from pytest_replicalag.report.schedules import schedule_lines
-        from pytest_replicalag.report.terminal import summary
-
-        run = self._run or RunReport()
-        run.unmarked = self._calls if self._config.stash[_state_key].asks_for_lag else 0
-        run.left_alone = left_alone
-        width = _width(self._config)
-        lines = summary(run, width, partial(_show_path, self._config))
-        explored = schedule_lines(run.tests, width)
-        if lines or explored:
-            terminalreporter.write_sep("=", TITLE)
-        for line in lines:
-            terminalreporter.write_line(line)
-        for line, is_good in explored:
-            terminalreporter.write_line(line, green=is_good, red=not is_good)
-
-
-def _width(config: pytest.Config) -> int:
-    """The terminal's width in columns."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:
-        return _WIDTH_WITHOUT_TERMINAL
-    return config.get_terminal_writer().fullwidth
-
-
-def _show_path(config: pytest.Config, path: str) -> str:
-    """A file's path from where pytest was started, if it is of the project."""
-    if path.startswith(str(config.rootpath) + os.sep):
-        return os.path.relpath(path, config.invocation_params.dir)
-    return path

@@ -28,6 +28,7 @@ class Option(NamedTuple):
         help: One sentence.
         in_marker: Whether the marker takes it.
         is_flag: Whether it takes no value on the command line.
+        is_list: Whether it may be given more than once.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Option(NamedTuple):
     help: str
     in_marker: bool = True
     is_flag: bool = False
+    is_list: bool = False
 
     @property
     def ini(self) -> str:
@@ -179,6 +181,42 @@ OPTIONS: Final = (
         ),
         in_marker=False,
         is_flag=True,
+    ),
+    Option(
+        name="report",
+        default=None,
+        metavar="FILE",
+        help=(
+            "Write what was found to this file, too: .json, .html, .sarif, .codequality.json or "
+            ".md. May be given more than once."
+        ),
+        in_marker=False,
+        is_list=True,
+    ),
+    Option(
+        name="baseline",
+        default=None,
+        metavar="FILE",
+        help=(
+            "The findings in this file are known: on-stale=fail lets them pass, and reports tell "
+            "them from new ones."
+        ),
+        in_marker=False,
+    ),
+    Option(
+        name="update_baseline",
+        default="false",
+        metavar="",
+        help="Write the findings of this run to the baseline.",
+        in_marker=False,
+        is_flag=True,
+    ),
+    Option(
+        name="show",
+        default="findings",
+        metavar="WHAT",
+        help="What the section of a failing test has: findings, or a timeline of each, too.",
+        in_marker=False,
     ),
     Option(
         name="seed",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_replicalag.options import ALLOW_REMOTE_INI, FIXTURES_INI, MARKER, OPTIONS, TITLE
+from pytest_replicalag.options import ALLOW_REMOTE_INI, FIXTURES_INI, MARKER, OPTIONS, TITLE, Option
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
@@ -41,10 +41,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             )
         else:
             group.addoption(
-                option.flag, dest=option.ini, metavar=option.metavar, help=option.help + default
+                option.flag,
+                dest=option.ini,
+                action="append" if option.is_list else "store",
+                metavar=option.metavar,
+                help=option.help + default,
             )
-        kind: Literal["bool", "string"] = "bool" if option.is_flag else "string"
-        parser.addini(option.ini, f"Same as {option.flag}.", type=kind, default=None)
+        parser.addini(option.ini, f"Same as {option.flag}.", type=_kind(option), default=None)
     parser.addini(
         ALLOW_REMOTE_INI,
         "Let the MongoDB node of the engine mongod be on another machine.",
@@ -57,6 +60,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="args",
         default=[],
     )
+
+
+def _kind(option: Option) -> Literal["bool", "args", "string"]:
+    """The type of an option's ini key."""
+    if option.is_list:
+        return "args"
+    return "bool" if option.is_flag else "string"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,7 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _ini(config: pytest.Config, key: str) -> bool:
     """Whether an ini key has a value, good or bad."""
     try:
-        return config.getini(key) not in (None, "")
+        return config.getini(key) not in (None, "", [])
     except (ValueError, pytest.UsageError):
         return True
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RunOptions", "read_options"]
 
+_ABOUT_REPORTS: Final = frozenset({"report", "baseline", "update_baseline", "show"})
+"""Options that make no difference to what a test does."""
+
 _PASSWORD: Final = re.compile(r"(://[^/:@]*:)[^/@]*@")
 
 
@@ -102,7 +105,7 @@ class RunOptions:
         return " ".join(
             given.source if given.value is True else f"{given.source}={_again(given.value)}"
             for name, given in self.command_line.items()
-            if name not in leave_out
+            if name not in leave_out | _ABOUT_REPORTS
         )
 
     @property
@@ -180,6 +183,6 @@ def read_ini(config: pytest.Config) -> dict[str, Given]:
             value = config.getini(option.ini)
         except (ValueError, pytest.UsageError) as error:  # pytest reads true and false itself
             raise SettingError(source, None, f"{error}; write true or false") from None
-        if value not in (None, ""):
+        if value not in (None, "", []):
             ini[option.name] = Given(source=source, value=value)
     return ini

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_replicalag.control import ReplicaLag
 from pytest_replicalag.replicaset.explored import Schedule
+from pytest_replicalag.report.baseline import Baseline
 from pytest_replicalag.report.plain import to_plain
 from pytest_replicalag.report.run_report import TestReport
 from pytest_replicalag.settings import Settings
@@ -29,6 +30,7 @@ class TestRun:
         test: Its node id.
         replay: The command that runs it again, for its report.
         schedule: Chooses what its reads miss; None to let its lags decide.
+        baseline: What is known, and fails no test; None if nothing is.
 
     Attributes:
         settings: As given.
@@ -44,7 +46,9 @@ class TestRun:
         test: str,
         replay: str = "",
         schedule: Schedule | None = None,
+        baseline: Baseline | None = None,
     ) -> None:
+        self._baseline = baseline
         self.settings = settings
         self.test = test
         self.is_calling = False
@@ -85,12 +89,13 @@ class TestRun:
 
     def _told(self) -> str:
         """What it has done that `on_stale=fail` does not let pass."""
-        simulation, told = self._simulation, []
-        if count := len(simulation.stale_reads):
+        reads, writes = self._simulation.stale_reads, self._simulation.failovers.lost_writes
+        known, told = self._baseline, []
+        if count := len(reads) if known is None else known.new_stale_reads(reads):
             told.append("made a stale read" if count == 1 else f"made {count} stale reads")
-        if count := len(simulation.failovers.lost_writes):
-            writes = "an acknowledged write" if count == 1 else f"{count} acknowledged writes"
-            told.append(f"lost {writes}")
+        if count := len(writes) if known is None else known.new_lost_writes(writes):
+            lost = "an acknowledged write" if count == 1 else f"{count} acknowledged writes"
+            told.append(f"lost {lost}")
         return " and ".join(told)
 
     @contextmanager
@@ -99,6 +104,23 @@ class TestRun:
         self._simulation = simulation = Simulation(self.settings, self.test, schedule)
         with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
             yield
+
+    def properties(self) -> list[tuple[str, object]]:
+        """What a JUnit report has of it besides."""
+        simulation = self._simulation
+        identities = None if self._baseline is None else self._baseline.identities
+        told: list[tuple[str, object]] = [
+            ("replica_lag", str(self.settings)),
+            ("replica_lag_stale_reads", len(simulation.stale_reads)),
+            ("replica_lag_lost_writes", len(simulation.failovers.lost_writes)),
+        ]
+        if identities is not None:
+            found = [
+                *map(identities.of_stale_read, simulation.stale_reads),
+                *map(identities.of_lost_write, simulation.failovers.lost_writes),
+            ]
+            told += [("replica_lag_finding", name) for name in dict.fromkeys(found)]
+        return told
 
     def plain_report(self) -> dict[str, Any]:
         """What it has to tell, as plain data; see `run_report`."""

@@ -13,6 +13,7 @@ from pytest_replicalag.durations import FOREVER, Duration, as_duration, parse_du
 from pytest_replicalag.explore.schedule import Schedule
 from pytest_replicalag.replicaset.choose import Choose
 from pytest_replicalag.replicaset.lag import Lag
+from pytest_replicalag.report.formats import ending_of
 
 __all__ = ["PARSERS", "ClockKind", "Off", "OnStale", "parse_lags"]
 
@@ -163,6 +164,21 @@ def _parse_mongod(value: Any) -> str:
     return word
 
 
+def _parse_reports(value: Any) -> tuple[str, ...]:
+    """The names of files, whose endings say their formats."""
+    names = [value] if isinstance(value, str) else value
+    for name in names:
+        ending_of(name)
+    return tuple(names)
+
+
+def _parse_baseline(value: Any) -> str:
+    word = str(value).strip()
+    if not word:
+        raise ValueError("a file is missing; write replica-lag.json")
+    return word
+
+
 def _parse_flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -205,5 +221,9 @@ PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "elections": _parse_flag,
     "schedule": _parse_schedule,
     "no_verdict": _parse_flag,
+    "report": _parse_reports,
+    "baseline": _parse_baseline,
+    "update_baseline": _parse_flag,
+    "show": _one_of(("findings", "timeline")),
 }
 """The parser of each option, by the option's name."""

@@ -34,6 +34,10 @@ def test_the_options_have_these_names_flags_and_ini_keys():
         "elections": ("--replica-lag-elections", "replica_lag_elections"),
         "schedule": ("--replica-lag-schedule", "replica_lag_schedule"),
         "no_verdict": ("--replica-lag-no-verdict", "replica_lag_no_verdict"),
+        "report": ("--replica-lag-report", "replica_lag_report"),
+        "baseline": ("--replica-lag-baseline", "replica_lag_baseline"),
+        "update_baseline": ("--replica-lag-update-baseline", "replica_lag_update_baseline"),
+        "show": ("--replica-lag-show", "replica_lag_show"),
         "seed": ("--replica-lag-seed", "replica_lag_seed"),
     }
 

@@ -45,6 +45,9 @@ class Identities:
 
     def __init__(self, root: str) -> None:
         self._root = Path(root)
+        # A file may have changed since another run in this process.
+        _lines.cache_clear()
+        _statements.cache_clear()
 
     def path(self, path: str) -> str:
         """A file as a report names it: from the project's folder, by slashes.

@@ -23,6 +23,7 @@ __all__ = [
     "RunReport",
     "TestReport",
     "Verdict",
+    "finding_key",
     "findings",
     "losses",
 ]
@@ -168,6 +169,12 @@ class Finding:
     tests: tuple[str, ...]
 
 
+def finding_key(read: StaleRead) -> tuple[object, ...]:
+    """What two stale reads have in common that are one finding."""
+    sites = frozenset((missed.operation, missed.call_site) for missed in read.missed)
+    return (read.call_site, read.operation, read.namespace, sites)
+
+
 def findings(stale_reads: Iterable[StaleRead]) -> list[Finding]:
     """The distinct stale reads, by place in the code; the order of tests does not matter.
 
@@ -175,9 +182,7 @@ def findings(stale_reads: Iterable[StaleRead]) -> list[Finding]:
     """
     groups: dict[tuple[object, ...], list[StaleRead]] = {}
     for read in stale_reads:
-        sites = frozenset((missed.operation, missed.call_site) for missed in read.missed)
-        key = (read.call_site, read.operation, read.namespace, sites)
-        groups.setdefault(key, []).append(read)
+        groups.setdefault(finding_key(read), []).append(read)
     found = [
         Finding(
             example=min(group, key=lambda read: read.test),

@@ -16,10 +16,12 @@ from pytest_replicalag.report.run_report import (
     RunReport,
     TestReport,
     Verdict,
+    finding_key,
     findings,
     losses,
 )
 from pytest_replicalag.report.schedules import verdict_line
+from pytest_replicalag.report.text_timeline import drawn
 
 __all__ = ["section", "summary", "wrapped"]
 
@@ -34,17 +36,20 @@ _TESTS_LIMIT: Final = 3
 # -- a failing test ------------------------------------------------------------------------------
 
 
-def section(test: TestReport, width: int, show_path: ShowPath) -> str:
+def section(test: TestReport, width: int, show_path: ShowPath, *, draws: bool = False) -> str:
     """The stale reads and lost writes of one test, as the section of its failure.
 
     Args:
         test: The test's report.
         width: Of the terminal, in columns.
         show_path: Shortens a file's path for display.
+        draws: Whether a timeline of each is drawn, too.
     """
     in_order = list(test.stale_reads)
     distinct = sorted(findings(in_order), key=lambda finding: in_order.index(finding.example))
-    blocks = [_block(finding, width, show_path) for finding in distinct[:_SECTION_LIMIT]]
+    blocks = [
+        _block(finding, width, show_path, draws=draws) for finding in distinct[:_SECTION_LIMIT]
+    ]
     if (left := len(distinct) - _SECTION_LIMIT) > 0:
         blocks.append(f"and {left} more distinct {plural(left, 'stale read')}")
     blocks += _lost(test, width, show_path)
@@ -56,7 +61,7 @@ def section(test: TestReport, width: int, show_path: ShowPath) -> str:
     return "\n\n".join([*blocks, "\n".join(last)] if last else blocks)
 
 
-def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
+def _block(finding: Finding, width: int, show_path: ShowPath, *, draws: bool) -> str:
     read = finding.example
     times = f" ({finding.count} times)" if finding.count > 1 else ""
     lines = labelled(
@@ -78,6 +83,8 @@ def _block(finding: Finding, width: int, show_path: ShowPath) -> str:
         lines += labelled("breaks", ", ".join(finding.guarantees), width)
     for number, fix in enumerate(read.fixes):
         lines += labelled("" if number else "fix", f"or {fix}" if number else fix, width)
+    if draws and read.timeline is not None:
+        lines += ["", *drawn(read, width)]
     return "\n".join(lines)
 
 
@@ -131,17 +138,21 @@ def _behind(read: StaleRead) -> str:
 # -- the summary ---------------------------------------------------------------------------------
 
 
-def summary(report: RunReport, width: int, show_path: ShowPath) -> list[str]:
+def summary(report: RunReport, width: int, show_path: ShowPath, *, each: bool = False) -> list[str]:
     """The lines of the terminal summary; none if there is nothing to say.
 
     Args:
         report: The run.
         width: Of the terminal, in columns.
         show_path: Shortens a file's path for display.
+        each: Whether each stale read is told, not only each distinct one.
     """
     lines: list[str] = []
-    for finding in findings(read for test in report.tests for read in test.stale_reads):
+    reads = [read for test in report.tests for read in test.stale_reads]
+    for finding in findings(reads):
         lines += _line(finding, width, show_path)
+        if each:
+            lines += _each(finding, reads, width)
     for loss in losses(write for test in report.tests for write in test.lost_writes):
         lines += _lost_line(loss, width, show_path)
     said = [
@@ -235,6 +246,22 @@ def _line(finding: Finding, width: int, show_path: ShowPath) -> list[str]:
     where = f"{site.client}" if site.client else f"{show_path(site.path)}:{site.line}"
     what = f"{where}: {read.namespace}.{read.operation} missed {' and '.join(writes)}"
     return _with_tests(what, finding.count, finding.tests, width)
+
+
+def _each(finding: Finding, reads: list[StaleRead], width: int) -> list[str]:
+    """A line for each stale read of a finding."""
+    own = finding_key(finding.example)
+    return [
+        line
+        for read in sorted(reads, key=lambda read: (read.test, read.number))
+        if finding_key(read) == own
+        for line in wrapped(
+            f"  {read.test}: read {read.number} returned {read.result} from {read.member}, "
+            f"{_behind(read)}; newest is {read.fresh_result}",
+            width,
+            "      ",
+        )
+    ]
 
 
 def _lost_line(loss: Loss, width: int, show_path: ShowPath) -> list[str]:

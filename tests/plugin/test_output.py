@@ -17,7 +17,7 @@ def test_help_has_a_group_with_every_option(project):
 def test_help_names_every_ini_key(project):
     lines = project.run("--help").outlines
     for option in OPTIONS:
-        kind = "bool" if option.is_flag else "string"
+        kind = "bool" if option.is_flag else "args" if option.is_list else "string"
         assert any(line.startswith(f"  {option.ini} ({kind}):") for line in lines), option.ini
     assert any(line.startswith("  replica_lag_fixtures (args):") for line in lines)
 

@@ -1,0 +1,102 @@
+"""A baseline: the findings that are known, so that only new ones fail.
+
+Either a file that `--replica-lag-update-baseline` has written, or a report in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_replicalag.records import LostWrite, StaleRead
+from pytest_replicalag.report.document import SCHEMA_VERSION
+from pytest_replicalag.report.identity import Identities
+from pytest_replicalag.report.wording import file_of, headline
+
+__all__ = ["Baseline", "baseline_text", "read_document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The findings that are known.
+
+    Attributes:
+        identities: Names findings.
+        known: The names of those that are known.
+        knows_all: Whether whatever is found is taken for known: the baseline is being written.
+    """
+
+    identities: Identities
+    known: frozenset[str] = frozenset()
+    knows_all: bool = False
+
+    def new_stale_reads(self, reads: Iterable[StaleRead]) -> int:
+        """How many of these are not known."""
+        if self.knows_all:
+            return 0
+        return sum(self.identities.of_stale_read(read) not in self.known for read in reads)
+
+    def new_lost_writes(self, writes: Iterable[LostWrite]) -> int:
+        """How many of these are not known."""
+        if self.knows_all:
+            return 0
+        return sum(self.identities.of_lost_write(write) not in self.known for write in writes)
+
+    def marked(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A report's document, whose findings say whether they are known."""
+        findings = [
+            {**finding, "is_known": self.knows_all or finding["id"] in self.known}
+            for finding in document["findings"]
+        ]
+        return {**document, "findings": findings}
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A baseline, or a report in JSON.
+
+    Raises:
+        ValueError: There is none at that path, or not one that can be understood; the text says
+            what to do.
+    """
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {str(path)!r}") from None
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(version, int) or not isinstance(document.get("findings"), list):
+        raise ValueError(f"{str(path)!r} is not a report of pytest-replicalag")
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{str(path)!r} has version {version} of the schema, and this pytest-replicalag knows "
+            f"{SCHEMA_VERSION}; update it, or write the file anew"
+        )
+    if not all(isinstance(found, dict) and "id" in found for found in document["findings"]):
+        raise ValueError(f"{str(path)!r} has a finding without an id; write the file anew")
+    read: dict[str, Any] = document
+    return read
+
+
+def baseline_text(document: Mapping[str, Any]) -> str:
+    """The baseline that a report makes: no more than tells the findings apart, for reviews.
+
+    It has no line numbers, so that it changes only with the findings.
+    """
+    known = [
+        {
+            "id": finding["id"],
+            "kind": finding["kind"],
+            "where": file_of(finding["example"]["call_site"]),
+            "what": headline(finding, with_places=False),
+        }
+        for finding in document["findings"]
+    ]
+    known.sort(key=lambda finding: (finding["where"], finding["what"], finding["id"]))
+    baseline = {"schema_version": SCHEMA_VERSION, "findings": known}
+    return json.dumps(baseline, indent=2, ensure_ascii=False) + "\n"

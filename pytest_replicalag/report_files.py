@@ -1,0 +1,144 @@
+"""The files that a run writes its report to, and the baseline that it compares itself with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_replicalag.errors import SettingError
+
+if TYPE_CHECKING:
+    from pytest_replicalag.report.baseline import Baseline
+    from pytest_replicalag.run_options import RunOptions
+
+__all__ = ["ReportFiles", "told_settings"]
+
+_NOT_TOLD: Final = frozenset({"report", "baseline", "update_baseline", "show", "mongod"})
+"""Options that are not settings of what tests do, or that have paths of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """What a run reads and writes.
+
+    Attributes:
+        reports: Where its report goes.
+        baseline: The file of what is known; None without one.
+        updates_baseline: Whether it is written, not read.
+    """
+
+    reports: tuple[Path, ...]
+    baseline: Path | None
+    updates_baseline: bool
+
+    @classmethod
+    def of(cls, config: pytest.Config, options: RunOptions) -> ReportFiles:
+        """Those of a run.
+
+        Paths on the command line are from where it was started, others from the ini file's folder.
+
+        Raises:
+            SettingError: A baseline is to be updated, and there is none.
+        """
+        baseline = options.said("baseline")
+        updates = bool(options.said("update_baseline"))
+        if updates and baseline is None:
+            problem = "no baseline is named; add --replica-lag-baseline=replica-lag.json"
+            raise SettingError("--replica-lag-update-baseline", True, problem)
+        place = _folder(config, options, "baseline")
+        return cls(
+            reports=tuple(
+                _folder(config, options, "report") / name for name in options.said("report") or ()
+            ),
+            baseline=None if baseline is None else place / baseline,
+            updates_baseline=updates,
+        )
+
+    def check(self) -> None:
+        """Refuse what could not be written after the run, before it.
+
+        Raises:
+            SettingError: A folder is missing, or may not be written to.
+        """
+        for path in self.reports:
+            _check_writable(path, "--replica-lag-report")
+        if self.updates_baseline and self.baseline is not None:
+            _check_writable(self.baseline, "--replica-lag-update-baseline")
+
+    def known(self, config: pytest.Config) -> Baseline:
+        """The baseline of the run; an empty one without.
+
+        Raises:
+            SettingError: It is missing, or cannot be understood.
+        """
+        from pytest_replicalag.report.baseline import Baseline, read_document
+        from pytest_replicalag.report.identity import Identities
+
+        identities = Identities(str(config.rootpath))
+        if self.baseline is None:
+            return Baseline(identities)
+        if self.updates_baseline:
+            return Baseline(identities, knows_all=True)
+        try:
+            document = read_document(self.baseline)
+        except ValueError as error:
+            problem = f"{error}; write one by --replica-lag-update-baseline"
+            raise SettingError("--replica-lag-baseline", str(self.baseline), problem) from None
+        known = frozenset(str(finding["id"]) for finding in document["findings"])
+        return Baseline(identities, known)
+
+    def write(self, document: Mapping[str, Any]) -> list[str]:
+        """Write all files; returns what there is to say of each, for people.
+
+        A file that cannot be written must not lose the outcome of the run.
+        """
+        from pytest_replicalag.report.baseline import baseline_text
+        from pytest_replicalag.report.formats import rendered
+
+        told = [_written(path, rendered(document, str(path))) for path in self.reports]
+        if self.updates_baseline and self.baseline is not None:
+            told.append(_written(self.baseline, baseline_text(document)))
+        return told
+
+
+def _written(path: Path, text: str) -> str:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        return f"warning: {path} could not be written: {error.strerror}"
+    return f"wrote {os.path.relpath(path)}"
+
+
+def _folder(config: pytest.Config, options: RunOptions, name: str) -> Path:
+    """What a path is relative to."""
+    if name in options.command_line or config.inipath is None:
+        return Path(config.invocation_params.dir)
+    return config.inipath.parent
+
+
+def _check_writable(path: Path, option: str) -> None:
+    folder = path.parent
+    if path.is_dir():
+        problem = f"{str(path)!r} is a folder; name a file in it, such as {path.name}/report.json"
+    elif not folder.is_dir():
+        problem = f"there is no folder {str(folder)!r}; make it, or name another one"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        problem = f"{str(path)!r} may not be written; name another file"
+    else:
+        return
+    raise SettingError(option, str(path), problem)
+
+
+def told_settings(options: RunOptions) -> dict[str, Any]:
+    """What a run was told, by option name, for its document."""
+    told = {**options.ini, **options.command_line}
+    return {
+        name: given.value if isinstance(given.value, (bool, int)) else str(given.value)
+        for name, given in sorted(told.items())
+        if name not in _NOT_TOLD
+    }

@@ -1,0 +1,194 @@
+"""Collects what tests have to tell, from all workers if there are any, and shows and writes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_replicalag.options import TITLE
+from pytest_replicalag.report_files import ReportFiles, told_settings
+from pytest_replicalag.run_options import RunOptions
+
+if TYPE_CHECKING:
+    from pytest_replicalag.report.baseline import Baseline
+    from pytest_replicalag.report.run_report import RunReport
+
+__all__ = ["Reporter", "show_path", "terminal_width"]
+
+_WIDTH_WITHOUT_TERMINAL: Final = 80
+
+
+class Reporter:
+    """The report of a run; not in workers of pytest-xdist.
+
+    Args:
+        config: The run's.
+        options: What it was told.
+        files: What it reads and writes.
+        baseline: What is known.
+        left_alone: Tells which clients of this process were not intercepted, by the line that
+            opened each, and why.
+
+    Attributes:
+        left_alone: The same of workers.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        options: RunOptions,
+        files: ReportFiles,
+        baseline: Baseline,
+        left_alone: Callable[[], dict[str, str]],
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._files = files
+        self._baseline = baseline
+        self._left_alone_here = left_alone
+        self._run: RunReport | None = None
+        self._calls = 0
+        self._written: list[str] = []
+        self.left_alone: dict[str, str] = {}
+
+    # -- collecting --------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a test's report; a failing one gets a section, before anybody shows it."""
+        plain = getattr(report, "replica_lag", None)
+        if plain is None:
+            self._calls += report.when == "call"
+            return
+        from pytest_replicalag.report.plain import from_plain
+        from pytest_replicalag.report.run_report import RunReport
+        from pytest_replicalag.report.schedules import SCHEDULE_TITLE, minimal_schedule
+        from pytest_replicalag.report.terminal import section
+
+        test = replace(from_plain(plain), outcome=report.outcome)
+        self._run = self._run or RunReport()
+        if not getattr(report, "replica_lag_is_part", False):
+            self._run.add(test)
+        if not report.failed:
+            return
+        width, show = terminal_width(self._config), partial(show_path, self._config)
+        if test.stale_reads or test.lost_writes or test.verdict is not None:
+            draws = self._options.said("show") == "timeline"
+            report.sections.append((TITLE, section(test, width, show, draws=draws)))
+        if test.exploration is not None and test.exploration.failing:
+            report.sections.append((SCHEDULE_TITLE, minimal_schedule(test, width, show)))
+
+    # -- writing -----------------------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the files; also where no terminal shows anything."""
+        is_asked = self._files.reports or self._files.updates_baseline
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if not is_asked and not (summary and self._has_run):
+            return
+        document = self._document()
+        self._written = self._files.write(document)
+        if summary and self._has_run:
+            self._append_to_job_summary(Path(summary), document)
+
+    @property
+    def _has_run(self) -> bool:
+        """Whether a test with lag has run."""
+        return self._run is not None and bool(self._run.lagged)
+
+    def _append_to_job_summary(self, path: Path, document: dict[str, Any]) -> None:
+        from pytest_replicalag.report.markdown import page
+
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(page(document))
+        except OSError as error:
+            self._written.append(f"warning: {path} could not be written: {error.strerror}")
+
+    def _document(self) -> dict[str, Any]:
+        from pytest_replicalag import __version__
+        from pytest_replicalag.report.document import document
+        from pytest_replicalag.report.run_report import RunReport
+
+        run = self._run or RunReport()
+        settings = told_settings(self._options)
+        made = document(run, settings, __version__, self._baseline.identities)
+        return made if self._files.baseline is None else self._baseline.marked(made)
+
+    # -- showing -----------------------------------------------------------------------------
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show a line for each distinct finding, and what else there is to say."""
+        left_alone = self.left_alone | self._left_alone_here()
+        if self._run is None and not self._calls and not left_alone and not self._written:
+            return
+        from pytest_replicalag.report.run_report import RunReport
+        from pytest_replicalag.report.schedules import schedule_lines
+        from pytest_replicalag.report.terminal import summary
+
+        run = self._run or RunReport()
+        run.unmarked = self._calls if self._options.asks_for_lag else 0
+        run.left_alone = left_alone
+        width = terminal_width(self._config)
+        is_verbose = self._config.get_verbosity() > 0
+        lines = summary(run, width, partial(show_path, self._config), each=is_verbose)
+        lines += self._about_baseline(width) + self._written
+        explored = schedule_lines(run.tests, width)
+        if lines or explored:
+            terminalreporter.write_sep("=", TITLE)
+        for line in lines:
+            terminalreporter.write_line(line)
+        for line, is_good in explored:
+            terminalreporter.write_line(line, green=is_good, red=not is_good)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            self._annotate(terminalreporter)
+
+    def _about_baseline(self, width: int) -> list[str]:
+        """How many findings are known, and how many of the baseline were not seen."""
+        if self._files.baseline is None or self._files.updates_baseline:
+            return []
+        from pytest_replicalag.report.layout import plural, wrapped
+
+        findings = self._document()["findings"]
+        known = sum(finding["is_known"] for finding in findings)
+        new = len(findings) - known
+        unseen = len(self._baseline.known) - known
+        told = f"Baseline: {new} new {plural(new, 'finding')}, {known} known"
+        if unseen:
+            told += (
+                f", {unseen} not seen; if they are mended, and all tests have run, forget them by "
+                "--replica-lag-update-baseline"
+            )
+        return wrapped(f"{told}.", width)
+
+    def _annotate(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print what GitHub Actions shows beside the code."""
+        from pytest_replicalag.report.github import workflow_commands
+
+        lines = workflow_commands(self._document())
+        if lines:
+            terminalreporter.ensure_newline()
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def terminal_width(config: pytest.Config) -> int:
+    """The terminal's width in columns."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return _WIDTH_WITHOUT_TERMINAL
+    return config.get_terminal_writer().fullwidth
+
+
+def show_path(config: pytest.Config, path: str) -> str:
+    """A file's path from where pytest was started, if it is of the project."""
+    if path.startswith(str(config.rootpath) + os.sep):
+        return os.path.relpath(path, config.invocation_params.dir)
+    return path

@@ -1,0 +1,211 @@
+"""`--replica-lag-baseline`: findings that are known fail no test; and the command that compares."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+TEST = """
+    import app
+    import pytest
+
+    @pytest.mark.replica_lag
+    def test_order(db):
+        app.place_order(db, 7)
+        app.get_order(db, 7)
+"""
+
+FAIL = ("--replica-lag=200ms", "--replica-lag-on-stale=fail", "--replica-lag-no-verdict")
+BASELINE = "--replica-lag-baseline=known.json"
+
+
+@pytest.fixture
+def shop(project):
+    project.file("test_it", TEST)
+    project.run(*FAIL).assert_outcomes(failed=1)
+    return project
+
+
+@pytest.fixture
+def known(shop):
+    shop.run(*FAIL, BASELINE, "--replica-lag-update-baseline").assert_outcomes(passed=1)
+    return shop
+
+
+def another_read(project):
+    project.file(
+        "test_more",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_more(db):
+            db.orders.insert_one({"_id": 8})
+            db.orders.count_documents({})
+        """,
+    )
+
+
+def test_what_is_known_fails_no_test(known, summary):
+    result = known.run(*FAIL, BASELINE)
+    result.assert_outcomes(passed=1)
+    assert "Baseline: 0 new findings, 1 known." in summary(result)
+
+
+def test_what_is_new_does(known, summary):
+    another_read(known)
+    result = known.run(*FAIL, BASELINE)
+    result.assert_outcomes(passed=1, failed=1)
+    assert "Baseline: 1 new finding, 1 known." in summary(result)
+
+
+def test_what_is_fixed_is_told(known, summary):
+    known.file(
+        "app",
+        "def place_order(db, n): db.orders.insert_one({'_id': n})\n\n\ndef get_order(db, n): ...\n",
+    )
+    result = known.run(*FAIL, BASELINE)
+    result.assert_outcomes(passed=1)
+    told = " ".join(" ".join(summary(result)).split())
+    assert "Baseline: 0 new findings, 0 known, 1 not seen; if they are mended," in told
+
+
+def test_it_holds_though_lines_move_and_tests_come(known):
+    app = (known.path / "app.py").read_text()
+    known.file("app", f"# a comment\n\n\n{app}")
+    known.file("test_it", TEST.replace("test_order", "test_other"))
+    known.run(*FAIL, BASELINE).assert_outcomes(passed=1)
+
+
+def test_the_file_can_be_read_by_people(known):
+    baseline = json.loads((known.path / "known.json").read_text())
+    [finding] = baseline["findings"]
+    assert finding == {
+        "id": finding["id"],
+        "kind": "stale_read",
+        "where": "app.py",
+        "what": "shop.orders.find_one missed insert_one",
+    }
+
+
+def test_the_ini_file_names_it(known):
+    known.ini("replica_lag_baseline = known.json")
+    known.run(*FAIL).assert_outcomes(passed=1)
+
+
+def test_a_report_can_be_one(shop):
+    shop.run("--replica-lag=200ms", "--replica-lag-report=report.json")
+    shop.run(*FAIL, "--replica-lag-baseline=report.json").assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_workers_know_it_too(known):
+    known.run_apart(*FAIL, BASELINE, "-p", "xdist", "-n", "2").assert_outcomes(passed=1)
+
+
+def test_reports_say_what_is_known(known):
+    another_read(known)
+    known.run(*FAIL, BASELINE, "--replica-lag-report=out.json", "--replica-lag-report=o.sarif")
+    findings = json.loads((known.path / "out.json").read_text())["findings"]
+    assert sorted(finding["is_known"] for finding in findings) == [False, True]
+    assert '"baselineState": "new"' in (known.path / "o.sarif").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "there is no file '{path}'"),
+        ("{", "'{path}' is not JSON: Expecting property name"),
+        ("[]", "'{path}' is not a report of pytest-replicalag"),
+        ('{"schema_version": 1, "findings": [{}]}', "'{path}' has a finding without an id"),
+        (
+            '{"schema_version": 99, "findings": []}',
+            "'{path}' has version 99 of the schema, and this pytest-replicalag knows 1; update it",
+        ),
+    ],
+    ids=["missing", "malformed", "another document", "without an id", "newer"],
+)
+def test_a_bad_one_is_refused_before_the_tests(shop, text, problem):
+    path = shop.path / "known.json"
+    if text is not None:
+        path.write_text(text)
+    refusal = shop.refused(BASELINE)
+    assert refusal.startswith("--replica-lag-baseline: " + problem.format(path=path))
+    assert refusal.endswith("write one by --replica-lag-update-baseline")
+
+
+def test_an_update_of_nothing_is_refused(shop):
+    assert shop.refused("--replica-lag-update-baseline") == (
+        "--replica-lag-update-baseline: no baseline is named; add "
+        "--replica-lag-baseline=replica-lag.json"
+    )
+
+
+class TestCommand:
+    @pytest.fixture
+    def command(self, shop):
+        shop.run("--replica-lag=200ms", "--replica-lag-report=old.json")
+        another_read(shop)
+        shop.run("--replica-lag=200ms", "--replica-lag-report=new.json")
+
+        def command(*arguments):
+            program = (
+                "import sys; from pytest_replicalag.command_line import main; sys.exit(main())"
+            )
+            return subprocess.run(
+                [sys.executable, "-c", program, *arguments],
+                cwd=shop.path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        self.path = shop.path
+        return command
+
+    def test_diff_prints_what_is_new_and_exits_with_1(self, command):
+        done = command("diff", "old.json", "new.json")
+        assert done.returncode == 1
+        new, count = done.stdout.splitlines()
+        assert new.startswith("new    ")
+        assert new.endswith(
+            "test_more.py:6: shop.orders.count_documents missed insert_one at test_more.py:5"
+        )
+        assert count == "1 new finding, 0 fixed, 1 as before"
+
+    def test_diff_prints_what_is_fixed_and_exits_with_0(self, command):
+        done = command("diff", "new.json", "old.json")
+        assert done.returncode == 0
+        assert done.stdout.splitlines()[-1] == "0 new findings, 1 fixed, 1 as before"
+
+    def test_merge_joins_shards(self, command):
+        done = command("merge", "old.json", "new.json", "-o", "all.json")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        document = json.loads((self.path / "all.json").read_text())
+        assert len(document["findings"]) == 2
+        assert len(document["tests"]) == 3
+        assert document["summary"]["reads"] == 3
+
+    def test_merge_prints_or_renders(self, command):
+        assert json.loads(command("merge", "old.json").stdout)["schema_version"] == 1
+        assert command("merge", "old.json", "-o", "page.html").returncode == 0
+        assert (self.path / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+    @pytest.mark.parametrize(
+        ("arguments", "problem"),
+        [
+            (("diff", "no.json", "new.json"), "there is no file 'no.json'"),
+            (("diff", "old.json", "base.json"), "'base.json' is a baseline; name a report"),
+            (("merge", "old.json", "other.json"), "reports of the versions 0, 1 of the schema"),
+            (("merge", "old.json", "-o", "out.xml"), "'out.xml' does not end in one of"),
+            (("merge", "old.json", "-o", "no/out.json"), "no/out.json: No such file or directory"),
+        ],
+    )
+    def test_what_cannot_be_is_told(self, command, arguments, problem):
+        (self.path / "base.json").write_text('{"schema_version": 1, "findings": []}')
+        old = json.loads((self.path / "old.json").read_text())
+        (self.path / "other.json").write_text(json.dumps({**old, "schema_version": 0}))
+        done = command(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"pytest-replicalag: {problem}")
