@@ -11,7 +11,13 @@ project = "pytest-replicalag"
 version = release = pytest_replicalag.__version__
 copyright = "the authors of pytest-replicalag"  # noqa: A001
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "replica_lag"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "example_report",
+    "replica_lag",
+]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
@@ -28,7 +34,8 @@ napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 # Links stay inside these pages: nothing is fetched to build them.
 elsewhere = (
-    r"(datetime|bson|collections)\..*|timedelta|optional|ConfigurationError|.*\.OpTime|.*Client"
+    r"(datetime|bson|collections)\..*|timedelta|optional|ConfigurationError|OperationFailure|"
+    r".*\.OpTime|.*Client"
 )
 nitpick_ignore_regex = [
     (r"py:.*", elsewhere),

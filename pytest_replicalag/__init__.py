@@ -25,7 +25,15 @@ if TYPE_CHECKING:
         SettingError,
         UnknownMemberError,
     )
-    from pytest_replicalag.records import CallSite, Failover, LostWrite, MissedWrite, StaleRead
+    from pytest_replicalag.records import (
+        CallSite,
+        Failover,
+        Lane,
+        LostWrite,
+        MissedWrite,
+        StaleRead,
+        Timeline,
+    )
 
 __all__ = [
     "CallSite",
@@ -34,6 +42,7 @@ __all__ = [
     "EndlessWaitError",
     "EngineError",
     "Failover",
+    "Lane",
     "LostWrite",
     "Member",
     "MissedWrite",
@@ -46,6 +55,7 @@ __all__ = [
     "ScheduleError",
     "SettingError",
     "StaleRead",
+    "Timeline",
     "UnknownMemberError",
     "__version__",
     "wrap",
@@ -57,12 +67,14 @@ _HOMES = {
     "CallSite": "records",
     "Duration": "durations",
     "Failover": "records",
+    "Lane": "records",
     "LostWrite": "records",
     "Member": "control",
     "MissedWrite": "records",
     "MongoClient": "clients",
     "ReplicaLag": "control",
     "StaleRead": "records",
+    "Timeline": "records",
     "wrap": "clients",
 }
 

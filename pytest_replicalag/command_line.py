@@ -85,6 +85,7 @@ def _merge(options: argparse.Namespace) -> int:
         sys.stdout.write(rendered(document, "report.json"))
         return 0
     Path(options.output).write_text(rendered(document, options.output), encoding="utf-8")
+    sys.stdout.write(f"wrote {options.output}\n")
     return 0
 
 

@@ -24,7 +24,7 @@ from pytest_replicalag.options import (
 )
 from pytest_replicalag.report_files import ReportFiles
 from pytest_replicalag.reporter import Reporter, show_path, terminal_width
-from pytest_replicalag.run_options import RunOptions, read_options
+from pytest_replicalag.run_options import RUN, RunOptions, read_options
 
 if TYPE_CHECKING:
     from pytest_replicalag.control import ReplicaLag
@@ -42,7 +42,6 @@ _NO_SCHEDULE = (
     "own means, and leave out --replica-lag-schedule"
 )
 _state_key = pytest.StashKey[RunOptions]()
-_run_key: pytest.StashKey[TestRun | None] = pytest.StashKey()
 _baseline_key: pytest.StashKey[Baseline] = pytest.StashKey()
 _is_inner_key = pytest.StashKey[bool]()
 """Whether endpoints were started when the run began."""
@@ -185,7 +184,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 
         governor.rest_like(settings or item.config.stash[_state_key].settings)
         endpoints.endpoints.make_room()
-    item.stash[_run_key] = _prepared(item, settings)
+    item.stash[RUN] = _prepared(item, settings)
     return (yield)
 
 
@@ -236,7 +235,7 @@ def _replay(item: pytest.Item, settings: Settings) -> str:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Let secondaries lag while the test's call phase runs."""
-    run = item.stash.get(_run_key, None)
+    run = item.stash.get(RUN, None)
     if run is None:
         return (yield)
     if run.settings.is_scheduled and is_property_test(item):
@@ -270,7 +269,7 @@ def control_of(item: pytest.Item) -> ReplicaLag:
     """What the `replica_lag` fixture gives to a test."""
     from pytest_replicalag.running import TestRun
 
-    run = item.stash.get(_run_key, None)
+    run = item.stash.get(RUN, None)
     if run is None:
         settings = _settings(item)
         if settings is None:  # a set like the one that it would have, were it marked
@@ -340,7 +339,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let the test's report carry what there is to tell, also from a worker of pytest-xdist."""
-    run = item.stash.get(_run_key, None) if call.when == "call" else None
+    run = item.stash.get(RUN, None) if call.when == "call" else None
     if run is not None and not run.is_calling:
         item.user_properties += run.properties()
     report = yield

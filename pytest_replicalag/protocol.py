@@ -19,6 +19,7 @@ import pytest
 
 from pytest_replicalag.explore.schedule import FRESH, Choice, Recorder, Schedule
 from pytest_replicalag.report.run_report import Exploration, Verdict
+from pytest_replicalag.run_options import RUN
 from pytest_replicalag.settings import Settings
 
 __all__ = ["WAY", "Way", "is_run_by_others", "run_explored", "run_with_verdict"]
@@ -225,6 +226,9 @@ class _ItemRuns:
             if run.reports[0].passed and not item.config.getoption("setuponly", False):
                 self._phase(run, "call", interactive=interactive)
             self.have_ended = is_last is not None and is_last(run)
+            test_run = item.stash.get(RUN, None)
+            if test_run is not None and not self.have_ended:
+                test_run.undo()  # the next run finds what this one has found
             nextitem = self._next() if self.have_ended else self._again
             self._phase(run, "teardown", interactive=interactive, nextitem=nextitem)
         finally:

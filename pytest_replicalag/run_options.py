@@ -17,9 +17,13 @@ from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import ALLOW_REMOTE_INI, FIXTURES_INI, OPTIONS, Given
 
 if TYPE_CHECKING:
+    from pytest_replicalag.running import TestRun
     from pytest_replicalag.settings import Settings
 
-__all__ = ["RunOptions", "read_options"]
+__all__ = ["RUN", "RunOptions", "read_options"]
+
+RUN: pytest.StashKey[TestRun | None] = pytest.StashKey()
+"""Where the run of an item is kept; None if it does not lag this time."""
 
 _ABOUT_REPORTS: Final = frozenset({"report", "baseline", "update_baseline", "show"})
 """Options that make no difference to what a test does."""

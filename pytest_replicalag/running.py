@@ -53,6 +53,7 @@ class TestRun:
         self.test = test
         self.is_calling = False
         self._simulation = Simulation(settings, test, schedule)
+        self._simulation.journal.keep_all()
         self._replay = replay
 
     @property
@@ -97,6 +98,11 @@ class TestRun:
             lost = "an acknowledged write" if count == 1 else f"{count} acknowledged writes"
             told.append(f"lost {lost}")
         return " and ".join(told)
+
+    def undo(self) -> None:
+        """Undo what the call phase has written on the memory engine, for another run follows."""
+        with governor.lock:
+            self._simulation.journal.undo_all()
 
     @contextmanager
     def example(self, schedule: Schedule) -> Iterator[None]:

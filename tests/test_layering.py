@@ -53,7 +53,7 @@ FORBIDDEN = {
 }
 """What a room must not import although a row below, or from elsewhere."""
 
-PUBLIC = {"__init__"}  # only names, loaded when they are asked for
+PUBLIC = {"__init__", "__main__"}  # only names, loaded when they are asked for
 
 
 def imports(source: str) -> set[str]:

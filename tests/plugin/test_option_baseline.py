@@ -181,7 +181,7 @@ class TestCommand:
 
     def test_merge_joins_shards(self, command):
         done = command("merge", "old.json", "new.json", "-o", "all.json")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "wrote all.json\n", "")
         document = json.loads((self.path / "all.json").read_text())
         assert len(document["findings"]) == 2
         assert len(document["tests"]) == 3

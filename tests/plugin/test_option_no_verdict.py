@@ -133,3 +133,42 @@ def test_a_run_that_stops_at_a_failure_stops(project, option):
 def test_a_bad_value_is_refused(project):
     project.ini("replica_lag_no_verdict = perhaps")
     assert "replica_lag_no_verdict in the ini file" in project.refused()
+
+
+@pytest.mark.parametrize("how", ["in process", "on the wire"])
+def test_data_that_outlive_the_test_do_not_stand_in_the_way(project, summary, how):
+    opening = {
+        "in process": "wrap(mongomock.MongoClient(readPreference='secondary'))",
+        "on the wire": "pymongo.MongoClient(replica_lag_uri, readPreference='secondary')",
+    }
+    project.file(
+        "test_it",
+        f"""
+        import mongomock
+        import pymongo
+        import pytest
+        from pytest_replicalag import wrap
+
+        SECONDARY = pymongo.ReadPreference.SECONDARY
+
+        @pytest.fixture(scope="module")
+        def orders(replica_lag_uri):
+            with {opening[how]} as client:
+                yield client.shop.get_collection("orders", read_preference=SECONDARY)
+
+        @pytest.mark.replica_lag
+        def test_order(orders):
+            orders.insert_one({{"_id": 7}})
+            orders.create_index("n")
+            assert orders.find_one({{"_id": 7}})
+
+        def test_what_it_has_left(orders):
+            assert orders.count_documents({{}}) == 1
+        """,
+    )
+    result = project.run_apart("--replica-lag=200ms")
+    result.assert_outcomes(passed=1, failed=1)
+    assert "1 test fails only under replica lag." in summary(result)
+    explored = project.run_apart("--replica-lag-explore=50")
+    explored.assert_outcomes(passed=1, failed=1)
+    assert any("fails by a schedule" in line for line in summary(explored))

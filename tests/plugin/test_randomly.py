@@ -22,7 +22,7 @@ def test_order_and_seed_of_pytest_randomly_change_nothing(project, summary):
                 db.orders.count_documents({})
         """,
     )
-    expected = summary(project.run("--replica-lag-seed=3"))
+    expected = summary(project.run("-v", "--replica-lag-seed=3"))
     assert len(expected) > 1
     orders = set()
     for seed in range(3):

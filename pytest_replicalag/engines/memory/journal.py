@@ -22,6 +22,9 @@ __all__ = ["Journal", "resting_journal"]
 
 _PRUNE_FROM = 256
 
+_UNDO_UP_TO = 50_000
+"""How many changes are kept for the sake of undoing them all."""
+
 
 class Journal:
     """The undo log of one simulation.
@@ -31,7 +34,7 @@ class Journal:
         stores: Those whose writes it has numbered.
     """
 
-    __slots__ = ("_prune_at", "_replaced", "replica_set", "stores", "write")
+    __slots__ = ("_prune_at", "_replaced", "_start", "replica_set", "stores", "write")
 
     def __init__(self, replica_set: ReplicaSet) -> None:
         self.replica_set = replica_set
@@ -39,6 +42,7 @@ class Journal:
         self.stores: WeakSet[ServerHistory] = WeakSet()
         self._replaced: deque[tuple[int, VersionedMap, Hashable]] = deque()
         self._prune_at = _PRUNE_FROM
+        self._start: object = None
 
     @property
     def position_before_entry(self) -> int:
@@ -70,6 +74,8 @@ class Journal:
 
         It is done when the log has doubled, so that its cost for each write does not grow.
         """
+        if len(self._replaced) > _UNDO_UP_TO:
+            self.replica_set.unpin(self._start)
         horizon = self.replica_set.horizon()
         replaced = self._replaced
         while replaced and replaced[0][0] <= horizon:
@@ -82,6 +88,16 @@ class Journal:
                     chain.forget(horizon)
         self.replica_set.oplog.forget(horizon)
         self._prune_at = max(_PRUNE_FROM, 2 * len(replaced))
+
+    def keep_all(self) -> None:
+        """Keep what is needed to undo everything; called before the first write."""
+        self._start = self.replica_set.pin(0)
+
+    def undo_all(self) -> None:
+        """Undo everything, if it was kept and is not too much."""
+        self.replica_set.unpin(self._start)
+        if self.replica_set.oplog.oldest_readable == 0:
+            self.roll_back(0)
 
     def roll_back(self, position: int) -> None:
         """Undo what was written after `position`, and end what is under way.
