@@ -18,6 +18,7 @@ from unittest import SkipTest, TestCase
 import pytest
 
 from pytest_replicalag.explore.schedule import FRESH, Choice, Recorder, Schedule
+from pytest_replicalag.progress import Progress
 from pytest_replicalag.report.run_report import Exploration, Verdict
 from pytest_replicalag.run_options import RUN
 from pytest_replicalag.settings import Settings
@@ -171,10 +172,13 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
         return Exploration(tried=_TIMES, is_steady=False)
     from pytest_replicalag.explore.search import search
 
-    def fails(recorder: Recorder) -> bool:
-        return runs.run(Way(recorder)).broke
+    with Progress(item.config, settings.explore) as progress:
 
-    outcome = search(fails, limit=settings.explore, seed=settings.seed, key=item.nodeid)
+        def fails(recorder: Recorder) -> bool:
+            progress.step()
+            return runs.run(Way(recorder)).broke
+
+        outcome = search(fails, limit=settings.explore, seed=settings.seed, key=item.nodeid)
     return Exploration(
         tried=outcome.tried,
         failing="" if outcome.failing is None else str(outcome.failing),

@@ -16,7 +16,7 @@ LAYERS = (
     ("reporter",),
     ("report_files",),
     ("protocol",),
-    ("run_options",),
+    ("run_options", "progress"),
     ("running", "strategies"),
     ("control", "sleeping"),
     ("interception",),
