@@ -12,9 +12,14 @@ NAMES = {
     "ClockError": "pytest_replicalag.errors",
     "Duration": "pytest_replicalag.durations",
     "EndlessWaitError": "pytest_replicalag.errors",
+    "EngineError": "pytest_replicalag.errors",
+    "Failover": "pytest_replicalag.records",
+    "Lane": "pytest_replicalag.records",
+    "LostWrite": "pytest_replicalag.records",
     "Member": "pytest_replicalag.control",
     "MissedWrite": "pytest_replicalag.records",
     "MongoClient": "pytest_replicalag.clients",
+    "NoElectionError": "pytest_replicalag.errors",
     "NodeError": "pytest_replicalag.errors",
     "NotWrappableError": "pytest_replicalag.errors",
     "ReplicaLag": "pytest_replicalag.control",
@@ -22,6 +27,7 @@ NAMES = {
     "ScheduleError": "pytest_replicalag.errors",
     "SettingError": "pytest_replicalag.errors",
     "StaleRead": "pytest_replicalag.records",
+    "Timeline": "pytest_replicalag.records",
     "UnknownMemberError": "pytest_replicalag.errors",
     "wrap": "pytest_replicalag.clients",
 }
@@ -50,7 +56,7 @@ def test_a_star_import_gives_the_public_names():
 
 def test_every_error_is_a_replica_lag_error():
     errors = [getattr(pytest_replicalag, name) for name in NAMES if name.endswith("Error")]
-    assert len(errors) == 8
+    assert len(errors) == 10
     assert all(issubclass(error, pytest_replicalag.ReplicaLagError) for error in errors)
 
 
