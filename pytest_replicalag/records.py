@@ -234,12 +234,14 @@ class Timeline:
     Attributes:
         read_at: When the read was answered.
         written_at: When each of the missed writes was made, in their order.
-        lanes: The members, in the order of their names.
+        lanes: The members, in the order of their names; the first of those that lag alike.
+        members: How many members the set has.
     """
 
     read_at: Duration
     written_at: tuple[Duration, ...]
     lanes: tuple[Lane, ...]
+    members: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

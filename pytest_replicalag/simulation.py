@@ -357,7 +357,7 @@ class Simulation:
             behind=replica_set.behind(plan.member),
             is_paused=plan.member.paused,
             is_primary=plan.member.is_primary,
-            timeline=timeline(replica_set, [position for position, _, _ in told.values()]),
+            timeline=timeline(replica_set, [at for at, _, _ in told.values()], plan.member),
             members=len(replica_set.members),
             result=result,
             fresh_result=fresh,

@@ -28,6 +28,7 @@ WRITE = MissedWrite(
     age=Duration.of_us(1_000),
 )
 TIMELINE = Timeline(
+    members=3,
     read_at=Duration.of_us(2_000),
     written_at=(Duration.of_us(1_000),),
     lanes=(

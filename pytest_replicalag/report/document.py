@@ -186,6 +186,7 @@ def _site(site: CallSite | None, identities: Identities) -> dict[str, Any] | Non
 
 def _timeline(timeline: Timeline) -> dict[str, Any]:
     return {
+        "members": timeline.members,
         "read_at_us": timeline.read_at.us,
         "written_at_us": [at.us for at in timeline.written_at],
         "lanes": [

@@ -84,6 +84,7 @@ class Drawing:
         first: The time at the left, in words.
         last: The time at the right, in words.
         label: The whole in a sentence.
+        more: How many members are like those that are shown.
     """
 
     height: int
@@ -93,6 +94,7 @@ class Drawing:
     first: str
     last: str
     label: str
+    more: int
 
 
 def drawing(read: Mapping[str, Any], timeline: Mapping[str, Any]) -> Drawing:
@@ -121,6 +123,7 @@ def drawing(read: Mapping[str, Any], timeline: Mapping[str, Any]) -> Drawing:
         read_x=scale.x(timeline["read_at_us"]),
         first=age_text(scale.first_us),
         last=age_text(scale.last_us),
+        more=timeline["members"] - len(lanes),
         label=(
             f"Timeline: {len(read['missed'])} missed writes on the primary, and the read on "
             f"{read['member']} {age_text(timeline['read_at_us'])} after the test began"

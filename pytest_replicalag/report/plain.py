@@ -142,6 +142,7 @@ def _lost_write(plain: Mapping[str, Any]) -> LostWrite:
 
 def _plain_timeline(timeline: Timeline) -> dict[str, Any]:
     return {
+        "members": timeline.members,
         "read_at": timeline.read_at.us,
         "written_at": [at.us for at in timeline.written_at],
         "lanes": [
@@ -158,6 +159,7 @@ def _timeline(plain: Mapping[str, Any] | None) -> Timeline | None:
     if plain is None:
         return None
     return Timeline(
+        members=plain["members"],
         read_at=Duration.of_us(plain["read_at"]),
         written_at=tuple(map(Duration.of_us, plain["written_at"])),
         lanes=tuple(

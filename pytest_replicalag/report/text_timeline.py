@@ -10,7 +10,7 @@ from typing import Final
 
 from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import Lane, StaleRead, Timeline
-from pytest_replicalag.report.layout import INDENT
+from pytest_replicalag.report.layout import INDENT, plural
 
 __all__ = ["drawn"]
 
@@ -38,6 +38,8 @@ def drawn(read: StaleRead, width: int) -> list[str]:
     ]
     first, last = Duration.of_us(scale.first_us).text, Duration.of_us(scale.last_us).text
     room = max(scale.columns - len(first), len(last))
+    if more := timeline.members - len(timeline.lanes):
+        lines.append(f"{'':<{indent}}{more} more {plural(more, 'member')} not shown")
     return [*lines, f"{'':<{indent}}{first}{last:>{room}}", f"{'':<{indent}}{_KEY}"]
 
 

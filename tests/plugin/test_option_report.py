@@ -206,3 +206,22 @@ def test_a_timeline_of_a_failing_test(stale, section):
         "             W written  a applied  R the stale read  > not there yet",
     ]
     assert max(map(len, lines[start : start + 5])) <= 80
+
+
+@pytest.mark.parametrize(("lag", "count"), [("200ms", 3), ("1ms..2ms", 7)])
+def test_a_timeline_has_a_lane_for_the_first_of_those_that_lag_alike(stale, lag, count):
+    stale.run(
+        f"--replica-lag={lag}",
+        "--replica-lag-secondaries=10",
+        "--replica-lag-report=out.json",
+        "--replica-lag-report=out.html",
+        "-k",
+        "test_order",
+    )
+    [read_stale, *_] = read(stale)["tests"][0]["stale_reads"]
+    timeline = read_stale["timeline"]
+    members = [lane["member"] for lane in timeline["lanes"]]
+    assert len(members) == count
+    assert {"primary", read_stale["member"]} <= {*members}
+    assert timeline["members"] == 11
+    assert f"{11 - count} more members not shown" in (stale.path / "out.html").read_text()
