@@ -31,13 +31,13 @@ def timeline(replica_set: ReplicaSet, positions: Sequence[int], serving: Member)
     for member in replica_set.members:
         first.setdefault(id(member.replication), member)
     first[id(serving.replication)] = serving
-    told = [replica_set.primary, serving, *first.values()]
-    shown = sorted(dict.fromkeys(told[: _LANES + 1]), key=replica_set.members.index)
+    told = dict.fromkeys([replica_set.primary, serving, *first.values()])
+    shown = sorted([*told][:_LANES], key=replica_set.members.index)
     oplog = replica_set.oplog
     return Timeline(
         read_at=Duration.of_us(replica_set.clock.now_us),
         written_at=tuple(Duration.of_us(oplog.time_us(position)) for position in positions),
-        lanes=tuple(_lane(replica_set, member, positions) for member in shown[:_LANES]),
+        lanes=tuple(_lane(replica_set, member, positions) for member in shown),
         members=len(replica_set.members),
     )
 
