@@ -14,7 +14,6 @@ from typing import Any, Final
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.uri_parser import split_hosts
 
-from pytest_replicalag.endpoints import endpoints
 from pytest_replicalag.errors import NodeError
 from pytest_replicalag.replicaset.replica_set import SET_NAME
 
@@ -118,6 +117,8 @@ def redirected(given: Mapping[str, Any], *, to_run: bool = False) -> dict[str, A
     Raises:
         NodeError: The server that they name cannot play a set.
     """
+    from pytest_replicalag.endpoints import endpoints  # who wraps no driver needs none of it
+
     hosts = given.get("host")
     first = hosts[0] if isinstance(hosts, (list, tuple)) and hosts else hosts
     uri = first if isinstance(first, str) and "://" in first else None
@@ -191,6 +192,8 @@ def _check(uri: str | None, given: Mapping[str, Any]) -> None:
 
 def _reading(given: Mapping[str, Any], uri: str | None = None) -> dict[str, Any]:
     """The read preference of the settings, for a client that was opened without one."""
+    from pytest_replicalag.endpoints import endpoints
+
     mode = endpoints.read_preference
     named = {"readpreference", "read_preference"} & _names(given, uri)
     return {} if named or mode == "primary" else {"readPreference": mode}

@@ -42,7 +42,7 @@ _NO_SCHEDULE = (
     "own means, and leave out --replica-lag-schedule"
 )
 _state_key = pytest.StashKey[RunOptions]()
-_baseline_key: pytest.StashKey[Baseline] = pytest.StashKey()
+_baseline_key: pytest.StashKey[Baseline | None] = pytest.StashKey()
 _is_inner_key = pytest.StashKey[bool]()
 """Whether endpoints were started when the run began."""
 
@@ -340,8 +340,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let the test's report carry what there is to tell, also from a worker of pytest-xdist."""
     run = item.stash.get(RUN, None) if call.when == "call" else None
-    if run is not None and not run.is_calling:
-        item.user_properties += run.properties()
+    if run is not None and not run.is_calling and item.config.getoption("xmlpath", None):
+        item.user_properties += run.properties(str(item.config.rootpath))
     report = yield
     if call.when == "call":
         if run is not None:

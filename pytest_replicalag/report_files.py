@@ -70,18 +70,18 @@ class ReportFiles:
         if self.updates_baseline and self.baseline is not None:
             _check_writable(self.baseline, "--replica-lag-update-baseline")
 
-    def known(self, config: pytest.Config) -> Baseline:
-        """The baseline of the run; an empty one without.
+    def known(self, config: pytest.Config) -> Baseline | None:
+        """The baseline of the run, if it has one.
 
         Raises:
             SettingError: It is missing, or cannot be understood.
         """
+        if self.baseline is None:
+            return None
         from pytest_replicalag.report.baseline import Baseline, read_document
         from pytest_replicalag.report.identity import Identities
 
         identities = Identities(str(config.rootpath))
-        if self.baseline is None:
-            return Baseline(identities)
         if self.updates_baseline:
             return Baseline(identities, knows_all=True)
         try:

@@ -31,7 +31,7 @@ class Reporter:
         config: The run's.
         options: What it was told.
         files: What it reads and writes.
-        baseline: What is known.
+        baseline: What is known; None without a baseline.
         left_alone: Tells which clients of this process were not intercepted, by the line that
             opened each, and why.
 
@@ -44,7 +44,7 @@ class Reporter:
         config: pytest.Config,
         options: RunOptions,
         files: ReportFiles,
-        baseline: Baseline,
+        baseline: Baseline | None,
         left_alone: Callable[[], dict[str, str]],
     ) -> None:
         self._config = config
@@ -115,12 +115,14 @@ class Reporter:
     def _document(self) -> dict[str, Any]:
         from pytest_replicalag import __version__
         from pytest_replicalag.report.document import document
+        from pytest_replicalag.report.identity import Identities
         from pytest_replicalag.report.run_report import RunReport
 
         run = self._run or RunReport()
         settings = told_settings(self._options)
-        made = document(run, settings, __version__, self._baseline.identities)
-        return made if self._files.baseline is None else self._baseline.marked(made)
+        identities = Identities(str(self._config.rootpath))
+        made = document(run, settings, __version__, identities)
+        return made if self._baseline is None else self._baseline.marked(made)
 
     # -- showing -----------------------------------------------------------------------------
 
@@ -152,7 +154,7 @@ class Reporter:
 
     def _about_baseline(self, width: int) -> list[str]:
         """How many findings are known, and how many of the baseline were not seen."""
-        if self._files.baseline is None or self._files.updates_baseline:
+        if self._baseline is None or self._baseline.knows_all:
             return []
         from pytest_replicalag.report.layout import plural, wrapped
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_replicalag.control import ReplicaLag
 from pytest_replicalag.replicaset.explored import Schedule
-from pytest_replicalag.report.baseline import Baseline
 from pytest_replicalag.report.plain import to_plain
 from pytest_replicalag.report.run_report import TestReport
 from pytest_replicalag.settings import Settings
 from pytest_replicalag.simulation import Simulation, governor
 from pytest_replicalag.sleeping import counting_sleeps
 from pytest_replicalag.words import OnStale
+
+if TYPE_CHECKING:
+    from pytest_replicalag.report.baseline import Baseline
 
 __all__ = ["TestRun"]
 
@@ -111,22 +113,25 @@ class TestRun:
         with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
             yield
 
-    def properties(self) -> list[tuple[str, object]]:
-        """What a JUnit report has of it besides."""
-        simulation = self._simulation
-        identities = None if self._baseline is None else self._baseline.identities
-        told: list[tuple[str, object]] = [
+    def properties(self, root: str) -> list[tuple[str, object]]:
+        """What a JUnit report has of it besides.
+
+        Args:
+            root: The project's folder.
+        """
+        from pytest_replicalag.report.identity import Identities
+
+        identities, simulation = Identities(root), self._simulation
+        found = [
+            *map(identities.of_stale_read, simulation.stale_reads),
+            *map(identities.of_lost_write, simulation.failovers.lost_writes),
+        ]
+        return [
             ("replica_lag", str(self.settings)),
             ("replica_lag_stale_reads", len(simulation.stale_reads)),
             ("replica_lag_lost_writes", len(simulation.failovers.lost_writes)),
+            *(("replica_lag_finding", name) for name in dict.fromkeys(found)),
         ]
-        if identities is not None:
-            found = [
-                *map(identities.of_stale_read, simulation.stale_reads),
-                *map(identities.of_lost_write, simulation.failovers.lost_writes),
-            ]
-            told += [("replica_lag_finding", name) for name in dict.fromkeys(found)]
-        return told
 
     def plain_report(self) -> dict[str, Any]:
         """What it has to tell, as plain data; see `run_report`."""

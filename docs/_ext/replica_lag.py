@@ -3,7 +3,7 @@
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from pytest_replicalag.endpoints import command_table
+from pytest_replicalag.endpoints.memory import command_table
 from pytest_replicalag.engines.memory.commands import COMMANDS, LACKING
 from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import OPTIONS, Given

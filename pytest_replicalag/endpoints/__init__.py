@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from pytest_replicalag.endpoints.memory import MemoryEndpoints, command_table
-from pytest_replicalag.endpoints.mongod import MongodEndpoints
 from pytest_replicalag.engine_choice import MEMORY, chosen
 from pytest_replicalag.fronts.wire.callers import Callers
 from pytest_replicalag.fronts.wire.server import HOST
 from pytest_replicalag.replicaset.replica_set import SET_NAME
 from pytest_replicalag.simulation import governor
 
-__all__ = ["Endpoints", "command_table", "endpoints"]
+if TYPE_CHECKING:
+    from pytest_replicalag.endpoints.memory import MemoryEndpoints
+    from pytest_replicalag.endpoints.mongod import MongodEndpoints
+
+__all__ = ["Endpoints", "endpoints"]
 
 
 class Endpoints:
@@ -27,14 +30,34 @@ class Endpoints:
 
     def __init__(self) -> None:
         self._callers = Callers(governor)
-        self._memory = MemoryEndpoints(self._callers)
-        self._mongod = MongodEndpoints(self._callers)
         self._is_registered = False
+
+    # A run needs one of these, seldom both, and each loads much.
+
+    @cached_property
+    def _memory(self) -> MemoryEndpoints:
+        """The endpoints in front of the memory engine."""
+        from pytest_replicalag.endpoints.memory import MemoryEndpoints
+
+        return MemoryEndpoints(self._callers)
+
+    @cached_property
+    def _mongod(self) -> MongodEndpoints:
+        """The endpoints in front of nodes."""
+        from pytest_replicalag.endpoints.mongod import MongodEndpoints
+
+        return MongodEndpoints(self._callers)
+
+    @property
+    def _used(self) -> list[MemoryEndpoints | MongodEndpoints]:
+        """Those that have been needed so far."""
+        own = self.__dict__
+        return [own[name] for name in ("_memory", "_mongod") if name in own]
 
     @property
     def are_started(self) -> bool:
         """Whether any listen."""
-        return self._memory.are_started or self._mongod.are_started
+        return any(used.are_started for used in self._used)
 
     @property
     def uri(self) -> str:
@@ -49,7 +72,8 @@ class Endpoints:
             NodeError: The run's MongoDB node cannot be used.
         """
         hosts = ",".join(self.hosts)
-        login, options = self._mongod.login(chosen())
+        is_memory = chosen().engine == MEMORY
+        login, options = ("", "") if is_memory else self._mongod.login(chosen())
         # A driver is silent about `primary`, so only its own settings can make it read elsewhere.
         mode = self.read_preference
         reading = "" if mode == "primary" else f"&readPreference={mode}"
@@ -105,8 +129,8 @@ class Endpoints:
 
     def make_room(self) -> None:
         """Listen for every member of the set there is now, where endpoints are started."""
-        self._memory.make_room()
-        self._mongod.make_room()
+        for used in self._used:
+            used.make_room()
 
     def follow_drivers(self) -> None:
         """Find the lines of code also behind drivers that have been imported meanwhile."""
@@ -117,8 +141,8 @@ class Endpoints:
         atexit.unregister(self.stop)
         self._callers.unregister()
         self._is_registered = False
-        self._memory.stop()
-        self._mongod.stop()
+        for used in self._used:
+            used.stop()
 
 
 endpoints = Endpoints()
