@@ -51,7 +51,10 @@ def replica_set_client(real_set):
     """PyMongo, connected to endpoints in front of the real set's own members."""
     endpoints = Endpoints()
     real_set.release()
-    uri = _uri(endpoints, EngineChoice(engine=REPLICASET, mongod=real_set.uri))
+    with pytest.MonkeyPatch.context() as patch:
+        # A run of several workers is refused, for all would hold the same set; here each has its own.
+        patch.delenv("PYTEST_XDIST_WORKER", raising=False)
+        uri = _uri(endpoints, EngineChoice(engine=REPLICASET, mongod=real_set.uri))
     with pymongo.MongoClient(uri) as client:
         yield client
     endpoints.stop()

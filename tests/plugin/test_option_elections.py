@@ -169,6 +169,7 @@ CLIENTS = """
 """
 
 
+@pytest.mark.slow
 def test_a_driver_retries_what_it_may(from_primary):
     from_primary.file(
         "test_it",
@@ -218,6 +219,7 @@ def test_a_driver_retries_what_it_may(from_primary):
     from_primary.run_apart().assert_outcomes(passed=12)
 
 
+@pytest.mark.slow
 def test_a_client_that_stays_connected_sees_no_other_primary_in_the_next_test(from_primary):
     from_primary.file(
         "test_it",
@@ -255,6 +257,7 @@ def test_a_client_that_stays_connected_sees_no_other_primary_in_the_next_test(fr
     from_primary.run_apart().assert_outcomes(passed=4)
 
 
+@pytest.mark.slow
 def test_an_administrator_lets_the_primary_step_down(from_primary):
     from_primary.file(
         "test_it",

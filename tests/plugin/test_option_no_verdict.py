@@ -135,6 +135,7 @@ def test_a_bad_value_is_refused(project):
     assert "replica_lag_no_verdict in the ini file" in project.refused()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["in process", "on the wire"])
 def test_data_that_outlive_the_test_do_not_stand_in_the_way(project, summary, how):
     opening = {
