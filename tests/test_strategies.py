@@ -106,6 +106,7 @@ def test_a_state_machine_runs_on_a_set():
     assert governor.running is None
 
 
+@pytest.mark.slow
 def test_a_state_machine_finds_what_is_not_promised():
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Impatient, settings=settings(database=None, max_examples=50))

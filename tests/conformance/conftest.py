@@ -52,7 +52,7 @@ def replica_set_client(real_set):
     endpoints = Endpoints()
     real_set.release()
     with pytest.MonkeyPatch.context() as patch:
-        # A run of several workers is refused, for all would hold the same set; here each has its own.
+        # Several workers are refused, for all would hold one set; here each has its own.
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)
         uri = _uri(endpoints, EngineChoice(engine=REPLICASET, mongod=real_set.uri))
     with pymongo.MongoClient(uri) as client:

@@ -227,6 +227,7 @@ assert isinstance(caught.value, TypeError)
     )
 
 
+@pytest.mark.slow
 def test_a_real_client_whose_server_is_not_up_cannot_be_wrapped(project):
     run_with_lag(
         project,

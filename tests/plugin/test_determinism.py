@@ -45,6 +45,7 @@ def test_fifty_runs_of_a_test_give_the_same_report(project):
         assert told(project.run("test_it.py::test_it[2]", "--replica-lag-no-verdict")) == expected
 
 
+@pytest.mark.slow
 def test_a_busy_machine_changes_nothing(project):
     project.file("test_it", TESTS)
     expected = told(project.run())

@@ -44,6 +44,7 @@ def test_a_bad_value_is_a_usage_error(project, options, problem):
     result.stderr.fnmatch_lines([problem])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("uri", "problem"),
     [

@@ -132,6 +132,7 @@ def switch(client, name, mode, **data):
     client.admin.command({"configureFailPoint": name, "mode": mode, "data": data})
 
 
+@pytest.mark.slow
 def test_a_write_that_is_applied_and_not_answered_is_applied_once(client):
     switch(client, "onPrimaryTransactionalWrite", {"times": 1})
     assert client.shop.orders.insert_one({"_id": 1}).inserted_id == 1
