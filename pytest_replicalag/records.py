@@ -214,7 +214,7 @@ class Lane:
         is_primary: Whether it was the primary.
         is_up: Whether it was in reach.
         is_paused: Whether its replication was stopped.
-        lag: The lag that it had, in the option's words.
+        lag: The lag that it had, in the option's words; empty where a schedule chose.
         arrivals: When each of the missed writes reached it, or will; None where that is not known,
             or never.
     """

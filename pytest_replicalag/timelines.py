@@ -48,7 +48,7 @@ def _lane(replica_set: ReplicaSet, member: Member, positions: Sequence[int]) -> 
         is_primary=member.is_primary,
         is_up=member.is_up,
         is_paused=member.paused,
-        lag=str(member.lag),
+        lag="" if replica_set.is_chosen else str(member.lag),
         arrivals=tuple(_arrival(replica_set, member, position) for position in positions),
     )
 

@@ -157,6 +157,8 @@ class ExploredReplicaSet(ReplicaSet):
         schedule: Makes the choices.
     """
 
+    is_chosen = True
+
     def __init__(self, clock: Clock, lags: Sequence[Lag], schedule: Schedule) -> None:
         self._schedule = schedule
         self._promises: list[_Promise] = []

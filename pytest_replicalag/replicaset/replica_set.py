@@ -70,7 +70,10 @@ class ReplicaSet:
         majority: How many members are one.
         majority_keeps_up: Whether a majority applies every write at once.
         generation: Changes whenever members start or stop replicating alike.
+        is_chosen: Whether a schedule chooses what members have, and no lag.
     """
+
+    is_chosen = False
 
     def __init__(self, clock: Clock, lags: Sequence[Lag], *seed: object) -> None:
         self.clock = clock

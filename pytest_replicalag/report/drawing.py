@@ -159,7 +159,9 @@ def _note(lane: Mapping[str, Any]) -> str:
         return "crashed"
     if lane["is_primary"]:
         return "" if lane["member"] == "primary" else "elected primary"
-    return "paused" if lane["is_paused"] else f"lag {lane['lag']}"
+    if lane["is_paused"]:
+        return "paused"
+    return f"lag {lane['lag']}" if lane["lag"] else ""
 
 
 def _marks(

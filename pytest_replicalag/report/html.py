@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pytest_replicalag.report.drawing import Drawing, drawing
 from pytest_replicalag.report.wording import (
+    GUARANTEES,
     TITLES,
     age_text,
     file_of,
@@ -68,9 +69,10 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
         "sentence": sentence(finding),
         "count": finding["count"],
         "guarantees": finding["guarantees"],
+        "broken": [(name, GUARANTEES[name]) for name in finding["guarantees"]],
         "fixes": fixes(finding),
         "example": example,
-        "tests": [{"id": test["id"], "replay": test["replay"]} for test in named],
+        "tests": [{"id": test["id"], "replay": _replay(test)} for test in named],
         "drawing": _drawing(example),
         "searched": " ".join(
             [
@@ -83,6 +85,14 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
             ]
         ).lower(),
     }
+
+
+def _replay(test: Mapping[str, Any]) -> str:
+    """The command that runs a test again as it was found."""
+    exploration = test["exploration"]
+    if not test["replay"] or exploration is None or not exploration["failing_schedule"]:
+        return str(test["replay"])
+    return f"{test['replay']} --replica-lag-schedule={exploration['failing_schedule']}"
 
 
 def _drawing(example: Mapping[str, Any]) -> Drawing | None:

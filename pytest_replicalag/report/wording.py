@@ -7,9 +7,32 @@ from typing import Any, Final
 
 from pytest_replicalag.durations import Duration
 
-__all__ = ["TITLES", "age_text", "file_of", "fixes", "headline", "long_text", "place", "sentence"]
+__all__ = [
+    "GUARANTEES",
+    "TITLES",
+    "age_text",
+    "file_of",
+    "fixes",
+    "headline",
+    "long_text",
+    "place",
+    "sentence",
+]
 
 TITLES: Final = {"stale_read": "Stale read", "lost_write": "Lost write"}
+
+
+GUARANTEES: Final = {
+    "read your writes": "its own client had made a write that it misses",
+    "monotonic reads": "its own client had read before what it misses",
+    "monotonic writes": (
+        "its client had seen a later write of the session that made the one that it misses"
+    ),
+    "writes follow reads": (
+        "its client had seen a write that was made after reading what it misses"
+    ),
+}
+"""What a broken guarantee means, said of the stale read."""
 
 
 def place(site: Mapping[str, Any] | None) -> str:

@@ -129,3 +129,11 @@ def test_json_is_utf_8_as_people_write_it():
     text = rendered(document_of(replace(READ, result='"Zoë"')), "report.json")
     assert "Zoë" in text
     assert json.loads(text)["schema_version"] == 1
+
+
+def test_every_guarantee_is_told_what_it_means():
+    from pytest_replicalag.checker import stale_reads as checker
+    from pytest_replicalag.report.wording import GUARANTEES
+
+    names = [getattr(checker, name) for name in checker.__all__ if name.isupper()]
+    assert sorted(GUARANTEES) == sorted(names)
