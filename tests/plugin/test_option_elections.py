@@ -122,6 +122,31 @@ def test_exploring_finds_the_operation_before_which_a_crash_loses_it(from_primar
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("w", "failed"), [("1", 1), ("'majority'", 0)])
+def test_exploring_does_so_on_the_wire(from_primary, summary, w, failed):
+    from_primary.file(
+        "test_it",
+        f"""
+        import pymongo
+        import pytest
+
+        @pytest.mark.replica_lag(elections=True)
+        def test_badge(replica_lag_uri):
+            with pymongo.MongoClient(replica_lag_uri) as client:
+                client.shop.badges.with_options(
+                    write_concern=pymongo.WriteConcern(w={w})
+                ).insert_one({{"_id": 1}})
+                assert client.shop.badges.find_one({{"_id": 1}})
+        """,
+    )
+    result = from_primary.run_apart("--replica-lag-explore=50")
+    result.assert_outcomes(failed=failed, passed=1 - failed)
+    told = " ".join(" ".join(summary(result)).split())
+    expected = "acknowledged with w: 1, rolled back" if failed else "all 3 schedules pass"
+    assert expected in told
+
+
 def test_with_majority_every_schedule_passes(from_primary, summary):
     from_primary.file(
         "test_it",
