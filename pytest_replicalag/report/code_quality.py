@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_replicalag.report.wording import headline, sentence
+from pytest_replicalag.report.wording import has_line, headline, sentence
 
 __all__ = ["issues"]
 
@@ -30,10 +30,5 @@ def issues(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             },
         }
         for finding in document["findings"]
-        if _has_line(finding) and not finding.get("is_known", False)
+        if has_line(finding) and not finding.get("is_known", False)
     ]
-
-
-def _has_line(finding: Mapping[str, Any]) -> bool:
-    site = finding["example"]["call_site"]
-    return site is not None and bool(site["path"])

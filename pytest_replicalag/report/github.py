@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_replicalag.report.wording import TITLES, headline, long_text
+from pytest_replicalag.report.wording import TITLES, has_line, headline, long_text
 
 __all__ = ["workflow_commands"]
 
@@ -18,8 +18,7 @@ def workflow_commands(document: Mapping[str, Any]) -> list[str]:
     return [
         _annotation(finding)
         for finding in document["findings"]
-        if not finding.get("is_known", False)
-        and (finding["example"]["call_site"] or {}).get("path")
+        if not finding.get("is_known", False) and has_line(finding)
     ]
 
 
@@ -36,8 +35,3 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _has_line(finding: Mapping[str, Any]) -> bool:
-    site = finding["example"]["call_site"]
-    return site is not None and bool(site["path"])

@@ -13,6 +13,7 @@ __all__ = [
     "age_text",
     "file_of",
     "fixes",
+    "has_line",
     "headline",
     "long_text",
     "place",
@@ -45,6 +46,12 @@ def place(site: Mapping[str, Any] | None) -> str:
 def file_of(site: Mapping[str, Any] | None) -> str:
     """The file of a call site; what is known of a client in another process."""
     return "no code" if site is None else str(site["client"] or site["path"])
+
+
+def has_line(finding: Mapping[str, Any]) -> bool:
+    """Whether the line of code is known that makes a finding."""
+    site = finding["example"]["call_site"]
+    return site is not None and bool(site["path"])
 
 
 def headline(finding: Mapping[str, Any], *, with_places: bool = True) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import pytest
+from npm_packages import npm_package
 
 
 @pytest.fixture(scope="session")
@@ -23,28 +23,7 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def npm_package(tmp_path_factory):
-    """The folder of a package of npm, by its name."""
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm on the path")
+def npm(tmp_path_factory):
+    """The folder of a package of npm, by its name and version."""
     folder = tmp_path_factory.mktemp("npm")
-
-    def npm_package(name):
-        options = ["--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0"]
-        command = ["npm", "install", *options, "--prefix", str(folder), name]
-        try:
-            subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=60,
-            )
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"npm cannot install {name}: {error.stderr.strip().splitlines()[-1]}")
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"npm cannot install {name}: no answer within a minute")
-        return folder / "node_modules" / name.rpartition("@")[0]
-
-    return npm_package
+    return lambda name: npm_package(name, folder) / name.rpartition("@")[0]

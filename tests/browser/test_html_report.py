@@ -65,8 +65,8 @@ def opened(browser, page_of):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_it_is_accessible(opened, npm_package, scheme, width):
-    axe = (npm_package(AXE) / "axe.min.js").read_text(encoding="utf-8")
+def test_it_is_accessible(opened, npm, scheme, width):
+    axe = (npm(AXE) / "axe.min.js").read_text(encoding="utf-8")
     page = opened(
         document_of(),
         color_scheme=scheme,
@@ -157,11 +157,11 @@ def test_the_page_of_a_lost_write(opened):
     assert page.get_by_text("secondary-1, which did not have it").is_visible()
 
 
-def test_sarif_is_as_its_schema_says(npm_package):
+def test_sarif_is_as_its_schema_says(npm):
     jsonschema = pytest.importorskip("jsonschema")
     import json
 
-    folder: Path = npm_package("@microsoft/jest-sarif@1.0.0-beta.0")
+    folder: Path = npm("@microsoft/jest-sarif@1.0.0-beta.0")
     schema = json.loads((folder / "lib" / "schemas" / "sarif-2.1.0-rtm.5.json").read_text())
     log = json.loads(rendered(document_of(*reads(3)), "report.sarif"))
     del log["$schema"]  # it names the errata's file; this is the one before

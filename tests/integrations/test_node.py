@@ -5,11 +5,11 @@ the driver, its version, the name of its application, and the comment of the com
 """
 
 import json
-import shutil
 import subprocess
 
 import pytest
 from applications import reported
+from npm_packages import npm_package
 
 EVERYDAY = """
 import assert from "node:assert/strict";
@@ -87,25 +87,7 @@ def test_with_lag(replica_lag_uri):
 @pytest.fixture(scope="module")
 def node_modules(tmp_path_factory):
     """The driver, in a folder of its own."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"there is no {program} on the path")
-    folder = tmp_path_factory.mktemp("node")
-    options = ["--no-audit", "--no-fund", "--fetch-retries=0", "--prefix", str(folder)]
-    try:
-        subprocess.run(
-            ["npm", "install", *options, "mongodb@7"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"npm cannot install mongodb: {error.stderr.strip().splitlines()[-1]}")
-    except subprocess.TimeoutExpired:
-        pytest.skip("npm cannot install mongodb: no answer within a minute")
-    return folder / "node_modules"
+    return npm_package("mongodb@7", tmp_path_factory.mktemp("node"))
 
 
 def test_everyday_use(uri, database, node_modules, tmp_path):
