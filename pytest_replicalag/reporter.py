@@ -23,6 +23,9 @@ __all__ = ["Reporter", "show_path", "terminal_width"]
 
 _WIDTH_WITHOUT_TERMINAL: Final = 80
 
+_ENDED: Final = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+"""How a run ends in which all tests have run that were to."""
+
 
 class Reporter:
     """The report of a run; not in workers of pytest-xdist.
@@ -87,14 +90,17 @@ class Reporter:
     # -- writing -----------------------------------------------------------------------------
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the files; also where no terminal shows anything."""
+        if self._config.getoption("collectonly", False):
+            return
         is_asked = self._files.reports or self._files.updates_baseline
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if not is_asked and not (summary and self._has_run):
             return
         document = self._document()
-        self._written = self._files.write(document)
+        has_ended = exitstatus in _ENDED and not (session.shouldstop or session.shouldfail)
+        self._written = self._files.write(document, has_ended=has_ended)
         if summary and self._has_run:
             self._append_to_job_summary(Path(summary), document)
 

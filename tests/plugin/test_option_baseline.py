@@ -142,6 +142,32 @@ def test_an_update_of_nothing_is_refused(shop):
     )
 
 
+@pytest.mark.parametrize("end", ["-x", "interrupt", "error"])
+def test_a_run_that_ends_early_does_not_write_it(known, summary, end):
+    before = (known.path / "known.json").read_text()
+    text = {
+        "-x": "assert False",
+        "interrupt": "raise KeyboardInterrupt",
+        "error": "pytest.exit('enough')",
+    }[end]
+    known.file("test_a_first", f"import pytest\n\n\ndef test_it():\n    {text}\n")
+    options = ["-x"] if end == "-x" else []
+    result = known.run_apart(*FAIL, BASELINE, "--replica-lag-update-baseline", *options)
+    assert (known.path / "known.json").read_text() == before
+    assert "warning: the baseline was not updated, for the run ended before its tests did" in (
+        result.outlines
+    )
+
+
+def test_a_collection_alone_writes_nothing(known):
+    before = (known.path / "known.json").read_text()
+    known.run(
+        BASELINE, "--replica-lag-update-baseline", "--replica-lag-report=o.json", "--collect-only"
+    )
+    assert (known.path / "known.json").read_text() == before
+    assert not (known.path / "o.json").exists()
+
+
 class TestCommand:
     @pytest.fixture
     def command(self, shop):
