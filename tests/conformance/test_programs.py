@@ -33,6 +33,9 @@ PROGRAMS = int(os.environ.get("CONFORMANCE_PROGRAMS", "8"))
 PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("CONFORMANCE_SHRINK") else [])]
 SEED = int(os.environ.get("CONFORMANCE_SEED", "0"))
 
+SHOWN_EVERY = 100
+"""After how many programs a long run says how far it is."""
+
 MOST_UNSTEADY = 0.005
 """Which part of the programs may differ once, and not again."""
 
@@ -73,6 +76,10 @@ def test_generated_programs(real_set, wire_client, mongod_client, capsys):
         nonlocal unsteady
         played[0] += 1
         played[1] += len(program)
+        if not played[0] % SHOWN_EVERY:
+            with capsys.disabled():
+                sys.stdout.write(f"\n{played[0]} of {PROGRAMS} programs")
+                sys.stdout.flush()
         if any(differences(program)):
             again = [told for told in differences(program) if told]
             if again:
