@@ -42,10 +42,14 @@ def test_a_test_that_leaves_something_behind(project, summary):
         def db():
             return wrap(mongomock.MongoClient()).shop
 
-        @pytest.mark.replica_lag(read_preference="secondary")
-        def test_it(db):
+        @pytest.fixture
+        def order(db):
             db.orders.insert_one({"_id": 7})
-            assert db.orders.find_one({"_id": 7})
+
+        @pytest.mark.replica_lag(read_preference="secondary")
+        def test_it(db, order):
+            db.orders.insert_one({"_id": 8})
+            assert db.orders.find_one({"_id": 8})
         """,
     )
     assert UNKNOWN in " ".join(summary(project.run("--replica-lag=1s")))
