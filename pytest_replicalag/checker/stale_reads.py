@@ -150,7 +150,8 @@ def _fixes(observation: Observation, guarantees: tuple[str, ...]) -> tuple[str, 
         fixes.append("make the writes in this session too, causally consistent")
     if read.read_concern != "majority" and not observation.is_paused:
         fixes.append(f"write with w: {observation.members}, so that every member has it")
-    if (advice := _return_the_document(observation)) is not None:
+    is_own = READ_YOUR_WRITES in guarantees  # else it is not the reader who has the document
+    if is_own and (advice := _return_the_document(observation)) is not None:
         fixes.append(advice)
     return tuple(fixes)
 

@@ -71,6 +71,7 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
         "guarantees": finding["guarantees"],
         "broken": [(name, GUARANTEES[name]) for name in finding["guarantees"]],
         "fixes": fixes(finding),
+        "lines": _lines(example),
         "example": example,
         "tests": [{"id": test["id"], "replay": _replay(test)} for test in named],
         "drawing": _drawing(example),
@@ -85,6 +86,12 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
             ]
         ).lower(),
     }
+
+
+def _lines(example: Mapping[str, Any]) -> list[str]:
+    """The lines of code of a finding that can be changed: of the read, and of what it missed."""
+    sites = [example["call_site"], *(write["call_site"] for write in example.get("missed", ()))]
+    return list(dict.fromkeys(place(site) for site in sites if site is not None)) or ["the code"]
 
 
 def _replay(test: Mapping[str, Any]) -> str:
