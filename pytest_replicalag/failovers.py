@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.checker.call_sites import call_site
-from pytest_replicalag.checker.lost_writes import judge_loss
+from pytest_replicalag.checker.lost_writes import judge_lost
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.engines.memory.journal import Journal
-from pytest_replicalag.records import Commit, Failover, Loss, LostWrite, Write
+from pytest_replicalag.records import Commit, Failover, LostWrite, RolledBackWrite, Write
 from pytest_replicalag.replicaset import elections
 from pytest_replicalag.replicaset.explored import Schedule
 from pytest_replicalag.replicaset.oplog import OplogEntry
@@ -88,12 +88,12 @@ class Failovers:
         self.is_possible = True
         self.happened.append(failover)
         now_us = self._replica_set.clock.now_us
-        told: dict[int, Loss] = {}
+        told: dict[int, RolledBackWrite] = {}
         for entry in lost:  # the last change of each write stands for it
             for write in _acknowledged(entry.write):
-                told[id(write)] = Loss(write=write, age_us=now_us - entry.time_us)
+                told[id(write)] = RolledBackWrite(write=write, age_us=now_us - entry.time_us)
         self.lost_writes += [
-            judge_loss(self._test, loss, failover, self._shorten) for loss in told.values()
+            judge_lost(self._test, write, failover, self._shorten) for write in told.values()
         ]
 
 

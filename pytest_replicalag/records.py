@@ -15,11 +15,11 @@ __all__ = [
     "Commit",
     "Failover",
     "Lane",
-    "Loss",
     "LostWrite",
     "MissedWrite",
     "Observation",
     "Read",
+    "RolledBackWrite",
     "StaleRead",
     "Timeline",
     "Write",
@@ -320,7 +320,7 @@ class Failover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
+class RolledBackWrite:
     """An acknowledged write that a new primary does not have.
 
     Attributes:

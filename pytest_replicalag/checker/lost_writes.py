@@ -11,9 +11,9 @@ from typing import Any, Final
 from pytest_replicalag.checker.call_sites import call_site
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.durations import Duration
-from pytest_replicalag.records import Failover, Loss, LostWrite
+from pytest_replicalag.records import Failover, LostWrite, RolledBackWrite
 
-__all__ = ["judge_loss"]
+__all__ = ["judge_lost"]
 
 _FIX: Final = (
     "write with w: majority, which is the default since MongoDB 5.0: what it acknowledges outlives "
@@ -21,16 +21,18 @@ _FIX: Final = (
 )
 
 
-def judge_loss(test: str, loss: Loss, failover: Failover, shorten: Shortener) -> LostWrite:
+def judge_lost(
+    test: str, lost: RolledBackWrite, failover: Failover, shorten: Shortener
+) -> LostWrite:
     """What a report says of an acknowledged write that is gone.
 
     Args:
         test: The test's node id.
-        loss: The write.
+        lost: The write.
         failover: The election that has cost it.
         shorten: Shortens documents for reports.
     """
-    write = loss.write
+    write = lost.write
     return LostWrite(
         test=test,
         operation=write.operation,
@@ -38,7 +40,7 @@ def judge_loss(test: str, loss: Loss, failover: Failover, shorten: Shortener) ->
         text=f"{write.namespace}.{write.operation}({shorten.arguments(write.arguments)})",
         call_site=None if write.caller is None else call_site(write.caller),
         write_concern=_in_words(write.acknowledged),
-        age=Duration.of_us(loss.age_us),
+        age=Duration.of_us(lost.age_us),
         failover=failover,
         fix=_FIX,
     )
