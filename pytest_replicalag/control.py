@@ -270,7 +270,6 @@ class ReplicaLag:
             return
         self._check_engine("crash()")
         with governor.lock:
-            [name] = self._names(name)
             crash_secondary(self._simulation.replica_set, name)
 
     def restart(self, member: str | Member | None = None) -> None:

@@ -107,8 +107,8 @@ OPTIONS: Final = (
         default="report",
         metavar="ACTION",
         help=(
-            "report stale reads; fail also fails the tests that made them, although their "
-            "assertions passed; ignore does not look for them."
+            "report stale reads; fail also fails the tests that made them, or lost acknowledged "
+            "writes, although their assertions passed; ignore does not look for stale reads."
         ),
     ),
     Option(

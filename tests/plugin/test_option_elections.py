@@ -328,6 +328,7 @@ def test_the_set_goes_on_with_other_roles(from_primary):
         "test_it",
         """
         import pytest
+        from pytest_replicalag import UnknownMemberError
 
         @pytest.mark.replica_lag("50ms,2s")
         def test_roles(replica_lag):
@@ -340,6 +341,11 @@ def test_the_set_goes_on_with_other_roles(from_primary):
             assert str(replica_lag.members[0].lag) == "50ms"
             replica_lag.set_lag("1s", "primary")
             assert str(replica_lag.members[0].lag) == "1s"
+            with pytest.raises(UnknownMemberError, match="one of primary, secondary-1, secon"):
+                replica_lag.crash("secondary-9")
+            replica_lag.crash(replica_lag.secondaries[1])
+            assert not replica_lag.members[2].is_up
+            replica_lag.restart("secondary-2")
             assert replica_lag.crash_primary().name == "primary"
             assert "crashed" in repr(replica_lag.members[1])
             assert not replica_lag.members[1].is_up
