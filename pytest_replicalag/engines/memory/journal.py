@@ -107,7 +107,7 @@ class Journal:
         replaced = self._replaced
         while replaced and replaced[-1][0] > position:
             _, versions, key = replaced.pop()
-            versions.undo(key)
+            versions.undo(key, position)
         for store in self.stores:
             store.rolled_back(position)
 

@@ -53,6 +53,7 @@ class CollectionHistory:
     name: str
     options: dict[str, Any]
     is_noted: bool = False
+    _is_out_of_order: bool = False
     _ttl_indexes: dict[str, Any]
     _is_force_created: bool
     _uuid: Any = None
@@ -288,6 +289,7 @@ class CollectionHistory:
             self._documents.pop(key, None)
             self.numbers.pop(key, None)
         else:
+            self._is_out_of_order = self._is_out_of_order or key not in self._documents
             self._documents[key] = image.document
             self.numbers[key] = image.number
 
@@ -313,8 +315,10 @@ class CollectionHistory:
 
     def rolled_back(self, position: int) -> None:
         """Everything after `position` has been undone: natural order is that of the numbers."""
-        for key in sorted(self.numbers, key=self.numbers.__getitem__):
-            self._documents.move_to_end(key)
+        if self._is_out_of_order:
+            self._is_out_of_order = False
+            for key in sorted(self.numbers, key=self.numbers.__getitem__):
+                self._documents.move_to_end(key)
         if self.came_after >= position:
             self.came_after = -1
             self._next_number = 0

@@ -63,14 +63,19 @@ class VersionedMap:
         self.newest = 0
         self._restore = restore
 
-    def undo(self, key: Hashable) -> None:
-        """Take back the newest write to `key`, as if it had not been made."""
+    def undo(self, key: Hashable, kept: int) -> None:
+        """Take back the newest write to `key`, as if it had not been made.
+
+        Args:
+            key: The key.
+            kept: The newest position that stays; all later writes are taken back, one by one.
+        """
         chain = self.chains[key]
         chain.untils.pop()
         image = chain.images.pop()
         if not chain.untils:
             del self.chains[key]
-        self.newest = max((chain.untils[-1] for chain in self.chains.values()), default=0)
+        self.newest = min(self.newest, kept)
         assert self._restore is not None
         self._restore(key, image)
 
