@@ -17,6 +17,8 @@ _LANE: Final = 52
 _FIRST: Final = 34
 _LEFT, _RIGHT = 3.0, 97.0
 """Where the first moment stands, and the last."""
+_UNDER_WAY: Final = 0.8
+"""How near a write comes to the lane that it has not reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +195,9 @@ def _ways(timeline: Mapping[str, Any], heights: list[int], scale: _Scale) -> Ite
         if lane["is_primary"]:
             continue
         for written_us, arrival in zip(timeline["written_at_us"], lane["arrivals_us"], strict=True):
-            if arrival is None:  # it is on its way, and nobody knows when it arrives
-                yield Way(scale.x(written_us), source, _RIGHT, (source + y) // 2, is_late=True)
+            if arrival is None:  # it is on its way to this lane, and is not there yet
+                short = round(source + (y - source) * _UNDER_WAY)
+                yield Way(scale.x(written_us), source, _RIGHT, short, is_late=True)
             else:
                 is_late = arrival > timeline["read_at_us"]
                 yield Way(scale.x(written_us), source, scale.x(arrival), y, is_late=is_late)

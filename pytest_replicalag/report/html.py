@@ -49,7 +49,7 @@ def page(document: Mapping[str, Any]) -> str:
         findings=findings,
         is_long=len(findings) >= _LONG,
         overview=_overview(document["findings"]),
-        guarantees=sorted({name for found in document["findings"] for name in found["guarantees"]}),
+        guarantees=sorted({name for found in document["findings"] for name in _broken(found)}),
         explored=[test for test in document["tests"] if test["exploration"] is not None],
         knows=any("is_known" in finding for finding in document["findings"]),
     )
@@ -69,6 +69,7 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
         "sentence": sentence(finding),
         "count": finding["count"],
         "guarantees": finding["guarantees"],
+        "broken_names": _broken(finding),
         "broken": [(name, GUARANTEES[name]) for name in finding["guarantees"]],
         "fixes": fixes(finding),
         "lines": _lines(example),
@@ -81,8 +82,9 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
                 place(example["call_site"]),
                 example["text"],
                 headline(finding),
-                *finding["guarantees"],
                 *finding["tests"][:_ROWS],
+                _token("file", file_of(example["call_site"])),
+                _token("collection", example["namespace"]),
             ]
         ).lower(),
     }
@@ -112,18 +114,37 @@ def _overview(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Tables of how many findings there are, by what they have in common."""
     sites = [finding["example"]["call_site"] for finding in findings]
     return [
-        _table("By guarantee", (name for found in findings for name in _broken(found))),
-        _table("By file", map(file_of, sites)),
-        _table("By collection", (found["example"]["namespace"] for found in findings)),
+        _table("guarantee", (name for found in findings for name in _broken(found))),
+        _table("file", map(file_of, sites)),
+        _table("collection", (found["example"]["namespace"] for found in findings)),
     ]
 
 
 def _broken(finding: Mapping[str, Any]) -> list[str]:
     if finding["kind"] == "lost_write":
         return ["durability"]
-    return finding["guarantees"] or ["none"]
+    return finding["guarantees"] or ["no guarantee"]
 
 
-def _table(title: str, names: Iterable[str]) -> dict[str, Any]:
-    rows = sorted(Counter(names).items(), key=lambda row: (-row[1], row[0]))
-    return {"title": title, "rows": rows[:_ROWS], "left": max(len(rows) - _ROWS, 0)}
+def _table(kind: str, names: Iterable[str]) -> dict[str, Any]:
+    """A table of the most frequent names; each of its rows is a filter.
+
+    Guarantees have a field of their own, the others are words to search for.
+    """
+    counted = sorted(Counter(names).items(), key=lambda row: (-row[1], row[0]))
+    is_field = kind == "guarantee"
+    rows = [
+        {"name": name, "count": count, "value": name if is_field else _token(kind, name)}
+        for name, count in counted[:_ROWS]
+    ]
+    return {
+        "title": f"By {kind}",
+        "field": "guarantee" if is_field else "search",
+        "rows": rows,
+        "left": len(counted) - len(rows),
+    }
+
+
+def _token(kind: str, name: str) -> str:
+    """A word that only findings with this name have; it ends so that it begins no other one."""
+    return f"{kind}:{name};"

@@ -94,8 +94,20 @@ def test_search_and_filters(opened):
     page.get_by_label("Kind").select_option("lost_write")
     assert shown.count() == 1
     page.get_by_label("Kind").select_option("")
-    page.get_by_role("button", name="shop.collection0", exact=True).click()
-    assert shown.count() == 1
+
+
+def test_each_row_of_the_overview_shows_as_many_findings_as_it_says(opened):
+    unbroken = replace(READ, operation="find", guarantees=())
+    alike = replace(READ, operation="count_documents", namespace="shop.orders2")
+    page = opened(document_of(READ, unbroken, alike))
+    rows = page.locator(".tables tbody tr")
+    assert rows.count() == 3 + 2 + 3
+    for number in range(rows.count()):
+        row = rows.nth(number)
+        row.locator("button").click()
+        said = row.locator(".count").inner_text()
+        assert page.locator("#shown").inner_text() == f"{said} shown"
+        assert page.locator("article:visible").count() == int(said)
 
 
 def test_by_keyboard_alone(opened):
