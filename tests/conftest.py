@@ -8,6 +8,13 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.fixture(autouse=True)
+def no_job(monkeypatch):
+    """Let inner runs print the same in a job of GitHub Actions as elsewhere."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def endpoints_of_its_own(request, monkeypatch):
     """Let an inner run have endpoints of its own: data and all, whatever the outer run has."""
     if "pytester" not in request.fixturenames:

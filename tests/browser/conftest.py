@@ -8,7 +8,7 @@ import pytest
 from npm_packages import npm_package
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not run on in tests that have their own
 def browser():
     """Chromium, without a screen."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
