@@ -57,7 +57,7 @@ class Failovers:
         schedule = self._schedule
         if schedule is not None and schedule.choose(2):
             self._schedule = None
-            self.crash_primary(f"before {operation}", by)
+            self.crash_primary(f"before {operation}", by, is_chosen=True)
 
     def step_down(self, by: Caller | Client) -> None:
         """Elect another primary; the old one, which has waited, stays as a secondary."""
@@ -65,7 +65,7 @@ class Failovers:
         self._journal.roll_back(election.common)  # nothing is, but transactions end
         self._end(election, [], "step_down()", by)
 
-    def crash_primary(self, reason: str, by: Caller | Client) -> None:
+    def crash_primary(self, reason: str, by: Caller | Client, *, is_chosen: bool = False) -> None:
         """Elect another primary; the old one is gone, and what it alone had."""
         oplog = self._replica_set.oplog
         positions = range(oplog.oldest_readable + 1, oplog.last + 1)
@@ -73,10 +73,16 @@ class Failovers:
         election = elections.crash_primary(self._replica_set)
         lost = [entry for position, entry in entries if position > election.common]
         self._journal.roll_back(election.common)
-        self._end(election, lost, reason, by)
+        self._end(election, lost, reason, by, is_chosen=is_chosen)
 
     def _end(
-        self, election: Election, lost: list[OplogEntry], reason: str, by: Caller | Client
+        self,
+        election: Election,
+        lost: list[OplogEntry],
+        reason: str,
+        by: Caller | Client,
+        *,
+        is_chosen: bool = False,
     ) -> None:
         failover = Failover(
             reason=reason,
@@ -84,6 +90,7 @@ class Failovers:
             former=election.former,
             elected=election.elected,
             crashed=election.crashed,
+            is_chosen=is_chosen,
         )
         self.is_possible = True
         self.happened.append(failover)

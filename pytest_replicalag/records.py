@@ -310,6 +310,7 @@ class Failover:
         former: The name of the old primary.
         elected: The name of the new one.
         crashed: Whether the old one is gone; else it is a secondary.
+        is_chosen: Whether a schedule has chosen it, and the test has not asked for it.
     """
 
     reason: str
@@ -317,6 +318,7 @@ class Failover:
     former: str
     elected: str
     crashed: bool
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_replicalag.errors import SettingError
+from pytest_replicalag.run_options import ABOUT_REPORTS, RunOptions
 
 if TYPE_CHECKING:
     from pytest_replicalag.report.baseline import Baseline
-    from pytest_replicalag.run_options import RunOptions
 
 __all__ = ["ReportFiles", "told_settings"]
 
-_NOT_TOLD: Final = frozenset({"report", "baseline", "update_baseline", "show", "mongod"})
-"""Options that are not settings of what tests do, or that have paths of this machine."""
+_NOT_TOLD: Final = ABOUT_REPORTS | {"mongod"}
+"""Options that are no settings of what tests do, or have paths of this machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pytest_replicalag.running import TestRun
     from pytest_replicalag.settings import Settings
 
-__all__ = ["RUN", "RunOptions", "read_options"]
+__all__ = ["ABOUT_REPORTS", "RUN", "RunOptions", "read_options"]
 
 RUN: pytest.StashKey[TestRun | None] = pytest.StashKey()
 """Where the run of an item is kept; None if it does not lag this time."""
 
-_ABOUT_REPORTS: Final = frozenset({"report", "baseline", "update_baseline", "show"})
+ABOUT_REPORTS: Final = frozenset({"report", "baseline", "update_baseline", "show"})
 """Options that make no difference to what a test does."""
 
 _PASSWORD: Final = re.compile(r"(://[^/:@]*:)[^/@]*@")
@@ -109,7 +109,7 @@ class RunOptions:
         return " ".join(
             given.source if given.value is True else f"{given.source}={_again(given.value)}"
             for name, given in self.command_line.items()
-            if name not in leave_out | _ABOUT_REPORTS
+            if name not in leave_out | ABOUT_REPORTS
         )
 
     @property

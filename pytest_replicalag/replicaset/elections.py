@@ -16,15 +16,22 @@ from pytest_replicalag.replicaset.read_concern import Wait
 from pytest_replicalag.replicaset.replica_set import Election, ReplicaSet
 
 __all__ = [
-    "CATCH_UP_SECONDS",
+    "catch_up_seconds",
     "crash_primary",
     "crash_secondary",
     "start_step_down",
     "step_down",
 ]
 
-CATCH_UP_SECONDS: Final = 10
-"""How long a primary that is to step down waits for a majority (`secondaryCatchUpPeriodSecs`)."""
+_CATCH_UP_SECONDS: Final = 10
+
+
+def catch_up_seconds(*, force: bool) -> float:
+    """How long a primary that steps down waits for a majority if nobody says how long.
+
+    The default of `secondaryCatchUpPeriodSecs`, in simulated seconds; not at all if it is forced.
+    """
+    return 0 if force else _CATCH_UP_SECONDS
 
 
 def start_step_down(
@@ -35,8 +42,7 @@ def start_step_down(
     Args:
         replica_set: The set.
         force: Whether it steps down although no majority has everything.
-        wait_s: How long it waits for one, in simulated seconds; `CATCH_UP_SECONDS` if it is None,
-            not at all if it is forced.
+        wait_s: How long it waits for one, in simulated seconds; `catch_up_seconds` if it is None.
 
     Returns:
         The wait; its error, 262, says that no majority has everything in time, so that it stays.
@@ -46,7 +52,7 @@ def start_step_down(
     """
     _check_majority(replica_set)
     if wait_s is None:
-        wait_s = 0 if force else CATCH_UP_SECONDS
+        wait_s = catch_up_seconds(force=force)
     last = replica_set.oplog.last
     limit_us = replica_set.clock.now_us + round(wait_s * 1_000_000)
     due_us = replica_set.acknowledged_us(last, replica_set.majority)

@@ -10,7 +10,7 @@ from typing import Any, Final
 __all__ = ["FORMATS", "ending_of", "rendered"]
 
 
-def _json(document: Mapping[str, Any]) -> str:
+def _json(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -29,7 +29,7 @@ def _sarif(document: Mapping[str, Any]) -> str:
 def _code_quality(document: Mapping[str, Any]) -> str:
     from pytest_replicalag.report.code_quality import issues
 
-    return json.dumps(issues(document), indent=2, ensure_ascii=False) + "\n"
+    return _json(issues(document))
 
 
 def _markdown(document: Mapping[str, Any]) -> str:

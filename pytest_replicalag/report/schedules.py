@@ -12,9 +12,6 @@ __all__ = ["SCHEDULE_TITLE", "minimal_schedule", "schedule_lines", "verdict_line
 
 SCHEDULE_TITLE: Final = "replica lag: minimal schedule"
 
-_CHOSEN: Final = "before "
-"""How the reason begins of an election that a schedule has chosen."""
-
 _VERDICTS: Final = {
     Verdict.ONLY_LAG: "fails only under replica lag",
     Verdict.ALSO_WITHOUT: "fails without lag too",
@@ -45,7 +42,7 @@ def minimal_schedule(test: TestReport, width: int, show_path: ShowPath) -> str:
     assert exploration is not None
     lines: list[str] = []
     for failover in test.failovers:
-        if failover.reason.startswith(_CHOSEN):
+        if failover.is_chosen:
             lines += _crash(failover, "and" if lines else "fails when", width, show_path)
     for write in test.lost_writes:
         lines += _lost(write, "and" if lines else "fails when", width, show_path)

@@ -112,7 +112,7 @@ def _lost_block(loss: Loss, width: int, show_path: ShowPath) -> str:
 
 
 def _when(failover: Failover) -> str:
-    return failover.reason if failover.reason.startswith("before ") else f"by {failover.reason}"
+    return failover.reason if failover.is_chosen else f"by {failover.reason}"
 
 
 def _role(read: StaleRead) -> str:

@@ -16,8 +16,8 @@ from pytest_replicalag.replicaset import elections, server_errors
 __all__ = ["StepDown"]
 
 _PERIOD_S: Final = 60
-"""How long the old primary does not stand for election, if the command does not say; at least so
-long as nobody wants it back, which is all that matters here."""
+"""For how long the old primary does not stand for election, if the command does not say. Here it
+never stands again by itself, so the period is checked, and changes nothing."""
 
 
 class StepDown:
@@ -43,7 +43,7 @@ class StepDown:
         period_s = _number(request.command["replSetStepDown"], _PERIOD_S)
         wait_s = _number(
             request.command.get("secondaryCatchUpPeriodSecs"),
-            0 if force else elections.CATCH_UP_SECONDS,
+            elections.catch_up_seconds(force=force),
         )
         if period_s < 0:
             raise _bad("stepdown period must be a positive integer")
