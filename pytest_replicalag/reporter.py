@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,6 +56,7 @@ class Reporter:
         self._baseline = baseline
         self._left_alone_here = left_alone
         self._run: RunReport | None = None
+        self._document: dict[str, Any] | None = None
         self._calls = 0
         self._written: list[str] = []
         self.left_alone: dict[str, str] = {}
@@ -98,7 +99,7 @@ class Reporter:
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if not is_asked and not (summary and self._has_run):
             return
-        document = self._document
+        document = self._whole()
         has_ended = exitstatus in _ENDED and not (session.shouldstop or session.shouldfail)
         self._written = self._files.write(document, has_ended=has_ended)
         if summary and self._has_run:
@@ -118,9 +119,16 @@ class Reporter:
         except OSError as error:
             self._written.append(f"warning: {path} could not be written: {error.strerror}")
 
-    @cached_property
-    def _document(self) -> dict[str, Any]:
-        """The run's document, once all tests have run."""
+    def _whole(self) -> dict[str, Any]:
+        """The run's document, once all tests have run; made once.
+
+        No property: pytest before 8.1 reads each attribute of a plugin when it registers it.
+        """
+        if self._document is None:
+            self._document = self._made()
+        return self._document
+
+    def _made(self) -> dict[str, Any]:
         from pytest_replicalag import __version__
         from pytest_replicalag.report.document import document
         from pytest_replicalag.report.identity import Identities
@@ -166,7 +174,7 @@ class Reporter:
             return []
         from pytest_replicalag.report.layout import plural, wrapped
 
-        findings = self._document["findings"]
+        findings = self._whole()["findings"]
         known = sum(finding["is_known"] for finding in findings)
         new = len(findings) - known
         unseen = len(self._baseline.known) - known
@@ -182,7 +190,7 @@ class Reporter:
         """Print what GitHub Actions shows beside the code."""
         from pytest_replicalag.report.github import workflow_commands
 
-        lines = workflow_commands(self._document)
+        lines = workflow_commands(self._whole())
         if lines:
             terminalreporter.ensure_newline()
         for line in lines:
