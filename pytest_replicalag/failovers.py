@@ -55,7 +55,7 @@ class Failovers:
     def before(self, operation: str, by: Caller | Client) -> None:
         """Let the primary crash before an operation, if the schedule says so; once in a test."""
         schedule = self._schedule
-        if schedule is not None and schedule.choose(2):
+        if schedule is not None and schedule.choose_crash():
             self._schedule = None
             self.crash_primary(f"before {operation}", by, is_chosen=True)
 

@@ -120,25 +120,46 @@ class Recorder:
     Args:
         decide: Chooses one of a number of options, two or more.
         tells_members_apart: Whether members in the same state are options of their own.
+        lets_crash: Whether the primary may crash.
 
     Attributes:
         tells_members_apart: As given.
+        has_crashed: Whether it was chosen to.
         names_members: Whether the test has named a member, so that members in the same state are
             not alike.
         choices: What was chosen so far.
+        refusal: What was raised instead of a choice, which ends the run; None if nothing was.
     """
 
-    def __init__(self, decide: Callable[[int], int], *, tells_members_apart: bool = False) -> None:
+    def __init__(
+        self,
+        decide: Callable[[int], int],
+        *,
+        tells_members_apart: bool = False,
+        lets_crash: bool = True,
+    ) -> None:
         self._decide = decide
+        self._lets_crash = lets_crash
+        self.has_crashed = False
         self.tells_members_apart = tells_members_apart
         self.names_members = False
         self.choices: list[Choice] = []
+        self.refusal: BaseException | None = None
 
     def choose(self, options: int) -> int:
         """One of that many options."""
-        chosen = self._decide(options)
+        try:
+            chosen = self._decide(options)
+        except BaseException as refusal:
+            self.refusal = refusal  # a test, or pytest around it, may catch it
+            raise
         self.choices.append(Choice(options, chosen))
         return chosen
+
+    def choose_crash(self) -> bool:
+        """Whether the primary crashes now; a choice also where it may not, for a replay."""
+        self.has_crashed = bool(self.choose(2 if self._lets_crash else 1))
+        return self.has_crashed
 
     @property
     def schedule(self) -> Schedule:

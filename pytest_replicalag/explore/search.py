@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 
+from pytest_replicalag.errors import ScheduleError
 from pytest_replicalag.explore.schedule import Recorder, Schedule
 from pytest_replicalag.explore.tree import ScheduleTree
 from pytest_replicalag.replicaset.lag import seeded
@@ -37,12 +38,14 @@ class Outcome:
     Attributes:
         tried: How many schedules ran before one failed, itself included; all of them if none did.
         failing: The smallest one that makes the test fail; None if there is none.
+        needs_crash: Whether the primary crashes in it.
         is_exhausted: Whether there is no other schedule than those that were tried.
         is_steady: Whether the test does the same whenever it runs by the same schedule.
     """
 
     tried: int
     failing: Schedule | None = None
+    needs_crash: bool = False
     is_exhausted: bool = False
     is_steady: bool = True
 
@@ -56,9 +59,21 @@ def search(run: Run, *, limit: int, seed: object, key: str) -> Outcome:
         seed: What is drawn from.
         key: Under which a failing schedule is remembered for the next search.
     """
-    found = _Search(run, limit).result(seed, key)
+    found = _searched(run, limit, seed, key)
+    if (
+        found.needs_crash
+    ):  # a schedule with a crash is shorter, and harder to read, than one without
+        calm = _searched(run, limit, seed, f"{key} without a crash", lets_crash=False)
+        if calm.failing is not None:
+            return replace(calm, tried=found.tried, is_steady=found.is_steady and calm.is_steady)
+    return found
+
+
+def _searched(run: Run, limit: int, seed: object, key: str, *, lets_crash: bool = True) -> Outcome:
+    found = _Search(run, limit, lets_crash=lets_crash).result(seed, key)
     if found is None:  # members turned out not to be alike
-        found = _Search(run, limit, tells_members_apart=True).result(seed, key)
+        again = _Search(run, limit, lets_crash=lets_crash, tells_members_apart=True)
+        found = again.result(seed, key)
     assert found is not None
     return found
 
@@ -74,14 +89,18 @@ class _NamedError(BaseException):
 class _Search:
     """One search."""
 
-    def __init__(self, run: Run, limit: int, *, tells_members_apart: bool = False) -> None:
+    def __init__(
+        self, run: Run, limit: int, *, lets_crash: bool, tells_members_apart: bool = False
+    ) -> None:
         self._run = run
         self._limit = limit
         self._tells_members_apart = tells_members_apart
+        self._lets_crash = lets_crash
         self._tree = ScheduleTree()
         self._runs = 0
         self._tried = 0
         self._failing: Schedule | None = None
+        self._needs_crash = False
 
     def result(self, seed: object, key: str) -> Outcome | None:
         """How it ends; None if it must begin anew, with members told apart."""
@@ -96,6 +115,7 @@ class _Search:
         return Outcome(
             tried=self._tried or self._runs,
             failing=self._failing,
+            needs_crash=self._needs_crash,
             is_exhausted=self._tree.is_exhausted,
             is_steady=is_steady and self._tree.is_consistent,
         )
@@ -134,8 +154,11 @@ class _Search:
             if self._tree.is_exhausted:
                 return
             path = Schedule(tuple(self._tree.untried()), self._tells_members_apart)
-            if self._fails(Recorder.replaying(path).choose):
-                return
+            try:
+                if self._fails(Recorder.replaying(path).choose):
+                    return
+            except ScheduleError:  # other choices came up than the last time
+                self._tree.is_consistent = False
 
     def _freshen(self, failing: Schedule) -> None:
         """Make each choice as fresh as it can be.
@@ -155,8 +178,18 @@ class _Search:
                 at += 1
 
     def _fails(self, decide: Callable[[int], int]) -> bool:
-        recorder = Recorder(decide, tells_members_apart=self._tells_members_apart)
+        """Whether the test fails by what is chosen.
+
+        A run that is refused a choice is none: Hypothesis refuses those that take it too far.
+        """
+        recorder = Recorder(
+            decide,
+            tells_members_apart=self._tells_members_apart,
+            lets_crash=self._lets_crash,
+        )
         failed = self._run(recorder)
+        if recorder.refusal is not None:
+            raise recorder.refusal
         self._runs += 1
         if recorder.names_members and not self._tells_members_apart:
             raise _NamedError
@@ -164,6 +197,7 @@ class _Search:
         if failed:
             self._tried = self._tried or self._runs
             self._failing = recorder.schedule
+            self._needs_crash = recorder.has_crashed
         return failed
 
 

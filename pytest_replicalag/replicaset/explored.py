@@ -44,6 +44,9 @@ class Schedule(Protocol):
     def choose(self, options: int) -> int:
         """One of that many options, from 0, the freshest; asked only if there are two or more."""
 
+    def choose_crash(self) -> bool:
+        """Whether the primary crashes now; asked until it does."""
+
 
 class ChosenReplication(Replication):
     """What is known of how far a secondary has come.

@@ -164,3 +164,45 @@ def _fails_where_it_fits(program, schedule):
     made = iter(schedule.choices)
     recorder = Recorder(lambda options: min(next(made, 0), options - 1))
     return program.fails(recorder)
+
+
+def test_a_run_that_is_refused_a_choice_proves_nothing():
+    """Hypothesis refuses choices when it makes a failing run smaller; pytest catches that."""
+    refused = []
+
+    def run(recorder):
+        try:
+            for _ in range(6):
+                if recorder.choose(2):
+                    return recorder.choose(2) == 1
+        except BaseException as refusal:
+            refused.append(refusal)
+            return True
+        return False
+
+    for seed in range(5):
+        outcome = search(run, limit=500, seed=seed, key="refused")
+        assert outcome.is_steady
+        assert outcome.failing.choices[-2:] == (1, 1)
+    assert refused
+
+
+@pytest.mark.parametrize("limit", [20, 200])
+def test_the_primary_crashes_only_where_nothing_less_breaks_the_test(limit):
+    def run(recorder):
+        if recorder.choose_crash():
+            return True
+        return sum(recorder.choose(2) for _ in range(4)) == 3
+
+    outcome = search(run, limit=limit, seed=0, key="crash")
+    assert not outcome.needs_crash
+    assert sum(outcome.failing.choices) == 3
+
+
+def test_where_it_takes_a_crash_there_is_one():
+    def run(recorder):
+        return any(recorder.choose_crash() or recorder.choose(2) * 0 for _ in range(3))
+
+    outcome = search(run, limit=100, seed=0, key="needed")
+    assert outcome.needs_crash
+    assert outcome.failing is not None
