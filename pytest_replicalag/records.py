@@ -5,25 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.durations import Duration
 
 __all__ = [
+    "MONOTONIC_READS",
+    "MONOTONIC_WRITES",
+    "READ_YOUR_WRITES",
+    "WRITES_FOLLOW_READS",
     "CallSite",
     "Commit",
     "Failover",
+    "Fix",
     "Lane",
     "LostWrite",
     "MissedWrite",
     "Observation",
+    "PastRead",
     "Read",
     "RolledBackWrite",
     "StaleRead",
     "Timeline",
+    "Witness",
     "Write",
 ]
+
+# The session guarantees.
+READ_YOUR_WRITES: Final = "read your writes"
+MONOTONIC_READS: Final = "monotonic reads"
+MONOTONIC_WRITES: Final = "monotonic writes"
+WRITES_FOLLOW_READS: Final = "writes follow reads"
 
 
 class Write:
@@ -127,6 +140,29 @@ class Read:
     read_concern: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PastRead:
+    """A read that has shown its client more of a namespace than any one before.
+
+    Attributes:
+        operation: The method's name.
+        namespace: Database and collection.
+        arguments: What it was called with.
+        caller: Where it was called.
+        member: The name of the member that answered.
+        position: The position at which it was answered.
+        at_us: When, in microseconds.
+    """
+
+    operation: str
+    namespace: str
+    arguments: tuple[Any, ...]
+    caller: Caller | Client
+    member: str
+    position: int
+    at_us: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """A read that a member answered at an older position than the newest.
@@ -141,14 +177,17 @@ class Observation:
         fresh_result: What the same read returns at the newest position.
         missed: The newest of the writes that made the difference, each with its position and the
             time since it in microseconds; oldest first.
+        missing_parts: Of each of them, how many of its changes the member had not, where it had
+            others; 0 if it had none.
         missed_count: How many changes made the difference.
         missed_from: The position of the oldest of them.
-        seen: The newest position at which the same client has read this namespace before.
+        seen: What the same client has read of this namespace before, as new as it ever was; None
+            if nothing.
         is_primary: Whether that member is the primary.
         timeline: What happened when.
         number: Which read of the test it is, from 1.
         known: Later writes to other namespaces that the same session has read before, each with
-            its position.
+            its position and when it was made, in microseconds.
     """
 
     read: Read
@@ -159,13 +198,14 @@ class Observation:
     result: Any
     fresh_result: Any
     missed: tuple[tuple[int, int, Write | None], ...]
+    missing_parts: tuple[int, ...]
     missed_count: int
     missed_from: int
-    seen: int
+    seen: PastRead | None
     is_primary: bool = False
     timeline: Timeline | None = None
     number: int = 0
-    known: tuple[tuple[int, Write], ...] = ()
+    known: tuple[tuple[int, int, Write], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +236,8 @@ class MissedWrite:
         text: The call, shortened, such as `insert_one({"_id": 7, …})`.
         call_site: Where it was called; None for a write that no code made (TTL expiry).
         age: The time between it and the read.
+        missing_part: How many of its changes the member had not, of an `insert_many` documents,
+            where it had others; 0 if it had none.
     """
 
     operation: str
@@ -203,6 +245,41 @@ class MissedWrite:
     text: str
     call_site: CallSite | None
     age: Duration
+    missing_part: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """What shows that a client knew more than a stale read told it.
+
+    Attributes:
+        guarantee: The session guarantee that it makes a broken one.
+        text: The call, shortened: of an earlier read, or of a later write that the client has read.
+        call_site: Where it was called; None for a write that no code made.
+        at: When, simulated, since the test's call phase began.
+        member: The member that answered the earlier read; empty for a write.
+    """
+
+    guarantee: str
+    text: str
+    call_site: CallSite | None
+    at: Duration
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """Something that mends a finding.
+
+    Attributes:
+        text: What to do.
+        change: What is to be changed for it: `read`, `write`, `read and write` or `session`.
+        cost: What it costs, or where it does not help; empty if there is no such thing.
+    """
+
+    text: str
+    change: str
+    cost: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +341,8 @@ class StaleRead:
         missed: The writes it missed, the newest few, oldest first.
         missed_count: How many changes it missed.
         guarantees: The session guarantees that broke, such as `read your writes`.
-        fixes: What would have made it fresh, the simplest first.
+        witnesses: What shows that they broke, where it is not a missed write itself.
+        advice: What would have made it fresh, the simplest first.
         number: Which read of the test it is, from 1.
         is_primary: Whether the member that answered is the primary.
         timeline: What happened when; None where it is not known.
@@ -285,10 +363,16 @@ class StaleRead:
     missed: tuple[MissedWrite, ...]
     missed_count: int
     guarantees: tuple[str, ...] = field(default=())
-    fixes: tuple[str, ...] = field(default=())
+    witnesses: tuple[Witness, ...] = field(default=())
+    advice: tuple[Fix, ...] = field(default=())
     number: int = 0
     is_primary: bool = False
     timeline: Timeline | None = None
+
+    @property
+    def fixes(self) -> tuple[str, ...]:
+        """What would have made it fresh, in words, the simplest first."""
+        return tuple(fix.text for fix in self.advice)
 
     def __str__(self) -> str:
         """A sentence: what was read, where it was served, and what it missed."""
@@ -320,6 +404,11 @@ class Failover:
     crashed: bool
     is_chosen: bool = False
 
+    @property
+    def ending(self) -> str:
+        """What became of the old primary, as a verb."""
+        return "crashed" if self.crashed else "stepped down"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolledBackWrite:
@@ -347,7 +436,7 @@ class LostWrite:
         write_concern: What it was acknowledged with, such as `w: 1`.
         age: The time between it and the election.
         failover: The election.
-        fix: What would have kept it.
+        advice: What would have kept it.
     """
 
     test: str
@@ -358,7 +447,12 @@ class LostWrite:
     write_concern: str
     age: Duration
     failover: Failover
-    fix: str
+    advice: Fix
+
+    @property
+    def fix(self) -> str:
+        """What would have kept it, in words."""
+        return self.advice.text
 
     def __str__(self) -> str:
         """A sentence: what was acknowledged, and what became of it."""

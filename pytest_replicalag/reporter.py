@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Reporter", "show_path", "terminal_width"]
 
 _WIDTH_WITHOUT_TERMINAL: Final = 80
+_FAILURE: Final = 300
+"""How much of an error a report shows."""
+_DIFFERS: Final = re.compile(r"(?<=\b0x)[0-9a-f]{6,}|(?<=ObjectId\(')[0-9a-f]{24}(?='\))")
+"""What an error says otherwise each time: addresses, and ids that a driver has made."""
 
 _ENDED: Final = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 """How a run ends in which all tests have run that were to."""
@@ -75,7 +81,7 @@ class Reporter:
         from pytest_replicalag.report.schedules import SCHEDULE_TITLE, minimal_schedule
         from pytest_replicalag.report.terminal import section
 
-        test = replace(from_plain(plain), outcome=report.outcome)
+        test = replace(from_plain(plain), outcome=report.outcome, failure=self._failure(report))
         self._run = self._run or RunReport()
         if not getattr(report, "replica_lag_is_part", False):
             self._run.add(test)
@@ -87,6 +93,15 @@ class Reporter:
             report.sections.append((TITLE, section(test, width, show, draws=draws)))
         if test.exploration is not None and test.exploration.failing:
             report.sections.append((SCHEDULE_TITLE, minimal_schedule(test, width, show)))
+
+    def _failure(self, report: pytest.TestReport) -> str:
+        """What a test failed with: the first line of its error, without what differs by machine."""
+        if not report.failed:
+            return ""
+        crash = getattr(report.longrepr, "reprcrash", None)
+        text = str(report.longrepr if crash is None else crash.message).partition("\n")[0]
+        text = _DIFFERS.sub("…", text.replace(f"{self._config.rootpath}{os.sep}", ""))
+        return textwrap.shorten(text, _FAILURE, placeholder=" …")
 
     # -- writing -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ made in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -22,9 +22,9 @@ from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.checker.stale_reads import judge
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.failovers import Failovers
-from pytest_replicalag.fronts.governor import Causality, ReadPlan
+from pytest_replicalag.fronts.governor import Called, Causality, ReadPlan
 from pytest_replicalag.fronts.subject import Subject
-from pytest_replicalag.records import Commit, Observation, Read, StaleRead, Write
+from pytest_replicalag.records import Commit, Observation, PastRead, Read, StaleRead, Write
 from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
 from pytest_replicalag.replicaset.explored import ExploredReplicaSet, IsRelevant, Schedule
@@ -111,7 +111,7 @@ class Simulation:
             self._shorten,
             schedule if settings.elections else None,
         )
-        self._seen: dict[tuple[int, object, str], int] = {}
+        self._seen: dict[tuple[int, object, str], PastRead] = {}
         self._read_by: dict[int, dict[str, int]] = {}
         self._sessions = 0
         self._is_virtual = settings.clock is ClockKind.VIRTUAL
@@ -303,22 +303,32 @@ class Simulation:
         self.journal.write = write
         return write
 
-    def has_read(self, key: tuple[int, object, str], position: int) -> int:
-        """Note a read's position for its client; returns the newest one before it.
+    def has_read(
+        self, key: tuple[int, object, str], plan: ReadPlan, what: Callable[[], Called]
+    ) -> PastRead | None:
+        """Note a read for its client; returns the one before it that has shown most.
 
         Args:
             key: The number of its session, its client and its namespace.
-            position: The position at which it is answered.
+            plan: Where it is answered.
+            what: Tells what was called; asked only of a read that shows more than any before.
         """
-        seen = self._seen.get(key, 0)
-        if position > seen:
-            self._seen[key] = position
+        seen = self._seen.get(key)
+        position = plan.position
+        if seen is None or position > seen.position:
             session, _, namespace = key
+            now_us = self.replica_set.clock.now_us
+            operation, arguments, by = what()
+            self._seen[key] = PastRead(
+                operation, namespace, arguments, by, plan.member.name, position, now_us
+            )
             read = self._read_by.setdefault(session, {})
             read[namespace] = max(position, read.get(namespace, 0))
         return seen
 
-    def _known(self, session: int, namespace: str, after: int) -> tuple[tuple[int, Write], ...]:
+    def _known(
+        self, session: int, namespace: str, after: int
+    ) -> tuple[tuple[int, int, Write], ...]:
         """The later writes to other namespaces that a session has read."""
         oplog = self.replica_set.oplog
         read = self._read_by.get(session, {})
@@ -329,11 +339,17 @@ class Simulation:
             for part in write.writes if isinstance(write, Commit) else (write,):
                 is_seen = isinstance(part, Write) and part.namespace != namespace
                 if is_seen and read.get(part.namespace, 0) >= position:
-                    found.append((position, part))
+                    found.append((position, oplog.time_us(position), part))
         return tuple(found)
 
     def stale(
-        self, read: Read, plan: ReadPlan, result: Any, fresh: Any, missed: Changes, seen: int
+        self,
+        read: Read,
+        plan: ReadPlan,
+        result: Any,
+        fresh: Any,
+        missed: Changes,
+        seen: PastRead | None,
     ) -> None:
         """Record a read whose result is not the newest.
 
@@ -343,7 +359,7 @@ class Simulation:
             result: What it returned.
             fresh: What it returns at the newest position.
             missed: The changes that made the difference.
-            seen: The newest position at which its client had read the namespace before.
+            seen: What its client had read of the namespace before, as new as it ever was.
         """
         replica_set = self.replica_set
         now_us = replica_set.clock.now_us
@@ -357,11 +373,15 @@ class Simulation:
             behind=replica_set.behind(plan.member),
             is_paused=plan.member.paused,
             is_primary=plan.member.is_primary,
-            timeline=timeline(replica_set, [at for at, _, _ in told.values()], plan.member),
+            timeline=timeline(replica_set, [at for at, _, _ in told.values()], plan.member, seen),
             members=len(replica_set.members),
             result=result,
             fresh_result=fresh,
             missed=tuple(told.values()),
+            missing_parts=tuple(
+                0 if write is None else replica_set.oplog.missing_part(at, plan.position)
+                for at, _, write in told.values()
+            ),
             missed_count=missed.count,
             missed_from=missed.oldest,
             seen=seen,

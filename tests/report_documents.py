@@ -8,6 +8,7 @@ from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import (
     CallSite,
     Failover,
+    Fix,
     Lane,
     LostWrite,
     MissedWrite,
@@ -73,7 +74,16 @@ READ = StaleRead(
     missed=(WRITE,),
     missed_count=1,
     guarantees=("read your writes",),
-    fixes=("read it from the primary (read preference primary)", "use the document"),
+    advice=(
+        Fix(
+            text="read it from the primary (read preference primary)",
+            change="read",
+            cost="it adds to the load of the primary",
+        ),
+        Fix(text="use one session", change="read and write"),
+        Fix(text="write with w: 3", change="write"),
+        Fix(text="use the document", change="read"),
+    ),
     number=1,
     timeline=TIMELINE,
 )
@@ -92,7 +102,7 @@ LOST = LostWrite(
         elected="secondary-1",
         crashed=True,
     ),
-    fix="write with w: majority",
+    advice=Fix(text="write with w: majority", change="write"),
 )
 
 

@@ -11,13 +11,17 @@ from typing import Any, Final
 from pytest_replicalag.checker.call_sites import call_site
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.durations import Duration
-from pytest_replicalag.records import Failover, LostWrite, RolledBackWrite
+from pytest_replicalag.records import Failover, Fix, LostWrite, RolledBackWrite
 
 __all__ = ["judge_lost"]
 
-_FIX: Final = (
-    "write with w: majority, which is the default since MongoDB 5.0: what it acknowledges outlives "
-    "any election"
+_FIX: Final = Fix(
+    text=(
+        "write with w: majority, which is the default since MongoDB 5.0: what it acknowledges "
+        "outlives any election"
+    ),
+    change="write",
+    cost="the write waits until most members have it",
 )
 
 
@@ -42,7 +46,7 @@ def judge_lost(
         write_concern=_in_words(write.acknowledged),
         age=Duration.of_us(lost.age_us),
         failover=failover,
-        fix=_FIX,
+        advice=_FIX,
     )
 
 

@@ -6,30 +6,55 @@ Causal Consistency and Read and Write Concerns.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pytest_replicalag.checker.call_sites import call_site
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import (
+    MONOTONIC_READS,
+    MONOTONIC_WRITES,
+    READ_YOUR_WRITES,
+    WRITES_FOLLOW_READS,
     Commit,
+    Fix,
     MissedWrite,
     Observation,
     Read,
     StaleRead,
+    Witness,
     Write,
 )
 
-__all__ = [
-    "MONOTONIC_READS",
-    "MONOTONIC_WRITES",
-    "READ_YOUR_WRITES",
-    "WRITES_FOLLOW_READS",
-    "judge",
-]
+__all__ = ["judge"]
 
-READ_YOUR_WRITES = "read your writes"
-MONOTONIC_READS = "monotonic reads"
-MONOTONIC_WRITES = "monotonic writes"
-WRITES_FOLLOW_READS = "writes follow reads"
+_READ_MAJORITY = Fix(
+    text="read it with read concern local, or write with w: majority and let it be acknowledged",
+    change="read and write",
+    cost="what read concern local returns may be rolled back by an election",
+)
+_READ_PRIMARY = Fix(
+    text="read it from the primary (read preference primary)",
+    change="read",
+    cost="it adds to the load of the primary, and fails while there is none, in an election",
+)
+_WAITS = (
+    "the read waits until its member has what the session knows; to hold through elections, both "
+    "need read and write concern majority"
+)
+_ONE_SESSION = Fix(
+    text="use one causally consistent session for both", change="read and write", cost=_WAITS
+)
+_CAUSAL_SESSION = Fix(
+    text="let this read's session be causally consistent (start_session(causal_consistency=True))",
+    change="session",
+    cost=_WAITS,
+)
+_WRITES_TOO = Fix(
+    text="make the writes in this read's session too, and let it be causally consistent",
+    change="write",
+    cost=_WAITS,
+)
 
 _RETURNING = {
     "insert_one": "use the document that was inserted",
@@ -50,7 +75,8 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         shorten: Shortens the test's values.
     """
     read = observation.read
-    guarantees = _guarantees(observation)
+    witnesses = tuple(_witnesses(observation, shorten))
+    guarantees = _guarantees(observation, witnesses)
     result, fresh_result = shorten.results(observation.result, observation.fresh_result)
     return StaleRead(
         test=test,
@@ -66,19 +92,24 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         result=result,
         fresh_result=fresh_result,
         missed=tuple(
-            _missed(write, Duration.of_us(age_us), read, shorten)
-            for _, age_us, write in observation.missed
+            _missed(write, Duration.of_us(age_us), part, read, shorten)
+            for (_, age_us, write), part in zip(
+                observation.missed, observation.missing_parts, strict=True
+            )
         ),
         missed_count=observation.missed_count,
         guarantees=guarantees,
-        fixes=_fixes(observation, guarantees),
+        witnesses=witnesses,
+        advice=_advice(observation, guarantees),
         number=observation.number,
         is_primary=observation.is_primary,
         timeline=observation.timeline,
     )
 
 
-def _missed(write: Write | None, age: Duration, read: Read, shorten: Shortener) -> MissedWrite:
+def _missed(
+    write: Write | None, age: Duration, missing_part: int, read: Read, shorten: Shortener
+) -> MissedWrite:
     if write is None:
         return MissedWrite(
             operation="expire",
@@ -95,36 +126,57 @@ def _missed(write: Write | None, age: Duration, read: Read, shorten: Shortener) 
         text=f"{where}{write.operation}({shorten.arguments(write.arguments)})",
         call_site=None if write.caller is None else call_site(write.caller),
         age=age,
+        missing_part=missing_part,
     )
 
 
-def _guarantees(observation: Observation) -> tuple[str, ...]:
+def _guarantees(observation: Observation, witnesses: tuple[Witness, ...]) -> tuple[str, ...]:
     """The guarantees that broke for the read's client.
 
     The client is the read's explicit session; without one it is the test, which made all writes.
-    The guarantees about writes hold for whoever reads: who has seen a later write of a session must
-    not miss an earlier one of it, nor what that session had read before.
     """
-    guarantees = []
     session = observation.read.session
     own = (
         write is not None and session in (0, write.session) for _, _, write in observation.missed
     )
-    if any(own):
-        guarantees.append(READ_YOUR_WRITES)
-    if observation.seen >= observation.missed_from:
-        guarantees.append(MONOTONIC_READS)
+    shown = [witness.guarantee for witness in witnesses]
+    return (READ_YOUR_WRITES, *shown) if any(own) else tuple(shown)
+
+
+def _witnesses(observation: Observation, shorten: Shortener) -> Iterator[Witness]:
+    """What shows that the read's client knew of what it misses, one for each guarantee.
+
+    The guarantees about writes hold for whoever reads: who has seen a later write of a session must
+    not miss an earlier one of it, nor what that session had read before.
+    """
+    seen = observation.seen
+    if seen is not None and seen.position >= observation.missed_from:
+        yield Witness(
+            guarantee=MONOTONIC_READS,
+            text=f"{seen.namespace}.{seen.operation}({shorten.arguments(seen.arguments)})",
+            call_site=call_site(seen.caller),
+            at=Duration.of_us(seen.at_us),
+            member=seen.member,
+        )
     pairs = [
-        (position, missed, later)
+        (position, missed, at_us, later)
         for position, _, missed in observation.missed
-        for later_position, later in observation.known
+        for later_position, at_us, later in observation.known
         if missed is not None and later_position > position
     ]
-    if any(missed.session == later.session for _, missed, later in pairs):
-        guarantees.append(MONOTONIC_WRITES)
-    if any(_follows(later, missed, position) for position, missed, later in pairs):
-        guarantees.append(WRITES_FOLLOW_READS)
-    return tuple(guarantees)
+    of_session = ((at, later) for _, missed, at, later in pairs if missed.session == later.session)
+    following = (
+        (at, later) for position, missed, at, later in pairs if _follows(later, missed, position)
+    )
+    for guarantee, found in ((MONOTONIC_WRITES, of_session), (WRITES_FOLLOW_READS, following)):
+        for at_us, later in found:
+            yield Witness(
+                guarantee=guarantee,
+                text=f"{later.namespace}.{later.operation}({shorten.arguments(later.arguments)})",
+                call_site=None if later.caller is None else call_site(later.caller),
+                at=Duration.of_us(at_us),
+            )
+            break
 
 
 def _follows(later: Write, missed: Write, position: int) -> bool:
@@ -133,27 +185,33 @@ def _follows(later: Write, missed: Write, position: int) -> bool:
     return any(later.follows.get(part.namespace, 0) >= position for part in parts)
 
 
-def _fixes(observation: Observation, guarantees: tuple[str, ...]) -> tuple[str, ...]:
+def _advice(observation: Observation, guarantees: tuple[str, ...]) -> tuple[Fix, ...]:
     """What would have made this read fresh, the simplest first."""
     read = observation.read
     if observation.is_primary:
-        return (
-            "read it with read concern local, or write with w: majority and let it be acknowledged",
-        )
-    fixes = ["read it from the primary (read preference primary)"]
+        return (_READ_MAJORITY,)
+    advice = [_READ_PRIMARY]
     if read.session == 0:
-        fixes.append("use one causally consistent session for both")
+        advice.append(_ONE_SESSION)
     elif any(name != READ_YOUR_WRITES for name in guarantees):
         # It would have had what it has read before, and what that was written after.
-        fixes.append("let this session be causally consistent")
+        advice.append(_CAUSAL_SESSION)
     else:
-        fixes.append("make the writes in this session too, causally consistent")
+        advice.append(_WRITES_TOO)
     if read.read_concern != "majority" and not observation.is_paused:
-        fixes.append(f"write with w: {observation.members}, so that every member has it")
+        advice.append(_write_to_all(observation.members))
     is_own = READ_YOUR_WRITES in guarantees  # else it is not the reader who has the document
-    if is_own and (advice := _return_the_document(observation)) is not None:
-        fixes.append(advice)
-    return tuple(fixes)
+    if is_own and (text := _return_the_document(observation)) is not None:
+        advice.append(Fix(text=text, change="read"))
+    return tuple(advice)
+
+
+def _write_to_all(members: int) -> Fix:
+    return Fix(
+        text=f"write with w: {members}, so that every member has it",
+        change="write",
+        cost="each such write waits for the slowest member, and for ever if one is down",
+    )
 
 
 def _return_the_document(observation: Observation) -> str | None:

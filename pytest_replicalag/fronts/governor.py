@@ -6,21 +6,25 @@ every operation which simulation runs, so that a client of any scope follows the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import RLock
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.subject import Subject
-from pytest_replicalag.records import Read, Write
+from pytest_replicalag.records import PastRead, Read, Write
 from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import Came, ReadConcern, Wait
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 from pytest_replicalag.replicaset.write_concern import Acknowledgement
 
-__all__ = ["Causality", "Governor", "ReadPlan", "Running"]
+__all__ = ["Called", "Causality", "Governor", "ReadPlan", "Running"]
+
+
+Called: TypeAlias = tuple[str, tuple[Any, ...], Caller | Client]
+"""A method's name, what it was called with, and where."""
 
 
 class Causality(Protocol):
@@ -101,11 +105,19 @@ class Running(Protocol):
     def wait_until(self, time_us: int) -> None:
         """Let a time come; the caller does not hold the lock."""
 
-    def has_read(self, key: tuple[int, object, str], position: int) -> int:
-        """Note a read's position for its client; returns the newest one before it."""
+    def has_read(
+        self, key: tuple[int, object, str], plan: ReadPlan, what: Callable[[], Called]
+    ) -> PastRead | None:
+        """Note a read for its client; returns the one before it that has shown most."""
 
     def stale(
-        self, read: Read, plan: ReadPlan, result: Any, fresh: Any, missed: Changes, seen: int
+        self,
+        read: Read,
+        plan: ReadPlan,
+        result: Any,
+        fresh: Any,
+        missed: Changes,
+        seen: PastRead | None,
     ) -> None:
         """Record a read whose result is not the newest."""
 

@@ -79,7 +79,11 @@ def answer(
         OperationFailure: Error 246: a snapshot is older than the collection.
     """
     position = plan.position
-    seen = running.has_read((asked.session, asked.client, target.namespace), position)
+    seen = running.has_read(
+        (asked.session, asked.client, target.namespace),
+        plan,
+        lambda: (comparable.operation, comparable.arguments, asked.by()),
+    )
     newest = running.replica_set.oplog.last
     unchanged = position >= newest or not (
         comparable.reads_others or engine.has_changed(target.database, target.collection, position)

@@ -43,6 +43,7 @@ class Oplog:
 
     __slots__ = (
         "_forgotten",
+        "_last_forgotten",
         "_last_forgotten_us",
         "_terms",
         "_times_us",
@@ -59,6 +60,7 @@ class Oplog:
         self._writes: list[Any] = []
         self._forgotten = 0
         self._last_forgotten_us = 0
+        self._last_forgotten: Any = None
         # The positions after which the second term and later ones begin.
         self._terms: list[int] = []
 
@@ -144,11 +146,36 @@ class Oplog:
     def _second(self, position: int) -> int:
         return self.epoch_seconds + self.time_us(position) // 1_000_000
 
+    def missing_part(self, position: int, after: int) -> int:
+        """How many changes of a write come after a position, where others of it do not.
+
+        Args:
+            position: Of one of its changes.
+            after: The position that somebody is at.
+
+        Returns:
+            0 if all of its changes come after it, or none.
+        """
+        write = self[position].write
+        first = last = position
+        while self._write_at(first - 1) is write:
+            first -= 1
+        while self._write_at(last + 1) is write:
+            last += 1
+        return last - after if first <= after < last else 0
+
+    def _write_at(self, position: int) -> Any:
+        """What was written at a position, even at the last one that is forgotten."""
+        if position == self._forgotten:
+            return self._last_forgotten
+        return self[position].write if self._forgotten < position <= self.last else NO_OP
+
     def forget(self, horizon: int) -> None:
         """Forget the entries up to `horizon`, which every member has applied."""
         count = horizon - self._forgotten
         if count > 0:
             self._last_forgotten_us = self._times_us[count - 1]
+            self._last_forgotten = self._writes[count - 1]
             del self._times_us[:count]
             del self._writes[:count]
             self._forgotten = horizon

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from pytest_replicalag.durations import Duration
-from pytest_replicalag.records import CallSite, Failover, LostWrite, StaleRead, Timeline
+from pytest_replicalag.records import CallSite, Failover, Fix, LostWrite, StaleRead, Timeline
 from pytest_replicalag.report.identity import Identities
 from pytest_replicalag.report.run_report import Exploration, RunReport, TestReport
 
@@ -94,6 +94,7 @@ def _test(test: TestReport, identities: Identities) -> dict[str, Any]:
     return {
         "id": test.test,
         "outcome": test.outcome,
+        "failure": test.failure or None,
         "reads": test.reads,
         "secondary_reads": test.secondary_reads,
         "is_checked": test.is_checked,
@@ -140,11 +141,22 @@ def _stale_read(read: StaleRead, identities: Identities) -> dict[str, Any]:
                 "text": write.text,
                 "call_site": _site(write.call_site, identities),
                 "age_us": _microseconds(write.age),
+                "missing_part": write.missing_part,
             }
             for write in read.missed
         ],
         "guarantees": list(read.guarantees),
-        "fixes": list(read.fixes),
+        "witnesses": [
+            {
+                "guarantee": witness.guarantee,
+                "text": witness.text,
+                "call_site": _site(witness.call_site, identities),
+                "at_us": witness.at.us,
+                "member": witness.member or None,
+            }
+            for witness in read.witnesses
+        ],
+        "fixes": list(map(_fix, read.advice)),
         "timeline": None if read.timeline is None else _timeline(read.timeline),
     }
 
@@ -159,8 +171,12 @@ def _lost_write(write: LostWrite, identities: Identities) -> dict[str, Any]:
         "write_concern": write.write_concern,
         "age_us": _microseconds(write.age),
         "failover": _failover(write.failover, identities),
-        "fixes": [write.fix],
+        "fixes": [_fix(write.advice)],
     }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    return {"text": fix.text, "change": fix.change, "cost": fix.cost or None}
 
 
 def _failover(failover: Failover, identities: Identities) -> dict[str, Any]:
@@ -180,6 +196,7 @@ def _site(site: CallSite | None, identities: Identities) -> dict[str, Any] | Non
         "path": identities.path(site.path),
         "line": site.line,
         "function": site.function,
+        "code": identities.code(site),
         "client": site.client,
     }
 

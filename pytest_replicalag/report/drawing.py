@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytest_replicalag.report.wording import age_text, place
+from pytest_replicalag.report.wording import age_text, ending, known_text, place
 
-__all__ = ["Drawing", "DrawnLane", "Mark", "Way", "drawing"]
+__all__ = ["Drawing", "DrawnLane", "Mark", "Way", "drawing", "drawing_of_lost"]
 
 _LANE: Final = 52
 _FIRST: Final = 34
@@ -26,7 +26,7 @@ class Mark:
     """Something that happened on a member.
 
     Attributes:
-        kind: `write`, `applied` or `read`.
+        kind: `write`, `applied`, `read`, `seen` (an earlier read) or `crash`.
         x: In percent.
         text: What it is.
     """
@@ -133,6 +133,40 @@ def drawing(read: Mapping[str, Any], timeline: Mapping[str, Any]) -> Drawing:
     )
 
 
+def drawing_of_lost(write: Mapping[str, Any]) -> Drawing:
+    """The drawing of a lost write: the member that had it, and the one that had not.
+
+    Args:
+        write: The write, as a document has it.
+    """
+    failover = write["failover"]
+    top, bottom = _FIRST, _FIRST + _LANE
+    age = age_text(write["age_us"])
+    written = f"{write['text']} ({place(write['call_site'])}), acknowledged here"
+    ended = f"{failover['former']} {ending(failover)}, {failover['reason']}, {age} later"
+    return Drawing(
+        height=bottom + _LANE,
+        lanes=(
+            DrawnLane(
+                name=failover["former"],
+                note=ending(failover),
+                y=top,
+                serves=False,
+                marks=(Mark("write", _LEFT, written), Mark("crash", _RIGHT, ended)),
+            ),
+            DrawnLane(
+                name=failover["elected"], note="elected primary", y=bottom, serves=False, marks=()
+            ),
+        ),
+        ways=(Way(_LEFT, top, _RIGHT, _short(top, bottom), is_late=True),),
+        read_x=_RIGHT,
+        first="written",
+        last=f"{failover['former']} {ending(failover)}, {age} later",
+        label=f"Timeline: a write on {failover['former']}, which {ending(failover)} {age} later",
+        more=0,
+    )
+
+
 class _Scale:
     """Where a time stands.
 
@@ -178,6 +212,12 @@ def _marks(
         elif arrival is not None:
             text = f"{write['text']} is applied on {lane['member']}"
             yield Mark("applied", scale.x(arrival), text)
+    for witness in read["witnesses"]:
+        member = witness["member"]
+        if lane["is_primary"] if member is None else lane["member"] == member:
+            where = "" if witness["call_site"] is None else f" ({place(witness['call_site'])})"
+            text = f"{witness['text']}{where}, which {known_text(witness['guarantee'])}"
+            yield Mark("write" if member is None else "seen", scale.x(witness["at_us"]), text)
     if lane["member"] == read["member"]:
         text = (
             f"{read['text']} ({place(read['call_site'])}) returned {read['result']}; the primary "
@@ -196,8 +236,12 @@ def _ways(timeline: Mapping[str, Any], heights: list[int], scale: _Scale) -> Ite
             continue
         for written_us, arrival in zip(timeline["written_at_us"], lane["arrivals_us"], strict=True):
             if arrival is None:  # it is on its way to this lane, and is not there yet
-                short = round(source + (y - source) * _UNDER_WAY)
-                yield Way(scale.x(written_us), source, _RIGHT, short, is_late=True)
+                yield Way(scale.x(written_us), source, _RIGHT, _short(source, y), is_late=True)
             else:
                 is_late = arrival > timeline["read_at_us"]
                 yield Way(scale.x(written_us), source, scale.x(arrival), y, is_late=is_late)
+
+
+def _short(source: int, y: int) -> int:
+    """Where the way of a write ends that does not reach its lane."""
+    return round(source + (y - source) * _UNDER_WAY)

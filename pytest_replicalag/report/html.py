@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pytest_replicalag.report.drawing import Drawing, drawing
+from pytest_replicalag.report.drawing import Drawing, drawing, drawing_of_lost
 from pytest_replicalag.report.wording import (
     GUARANTEES,
     TITLES,
     age_text,
+    ending,
     file_of,
-    fixes,
     headline,
+    known_text,
+    part_text,
     place,
     sentence,
+    times,
 )
 
 __all__ = ["page"]
@@ -27,6 +30,11 @@ _LONG = 500
 
 _ROWS = 10
 """How many rows a table of the overview has."""
+
+_SEVERAL = 2
+"""From so many stale reads with one read preference on, that is worth saying."""
+
+_TABLES = {"asked": "By what it asked for"}
 
 
 def page(document: Mapping[str, Any]) -> str:
@@ -41,11 +49,20 @@ def page(document: Mapping[str, Any]) -> str:
     )
     environment.filters["place"] = place
     environment.filters["age"] = age_text
+    environment.filters["times"] = times
+    environment.filters["part"] = part_text
+    environment.filters["known_from"] = known_text
+    environment.filters["ending"] = ending
     tests = {test["id"]: test for test in document["tests"]}
-    findings = [_finding(finding, tests) for finding in document["findings"]]
+    # What is gone comes before what is late.
+    ordered = sorted(document["findings"], key=lambda found: found["kind"] != "lost_write")
+    findings = [_finding(finding, tests) for finding in ordered]
     return environment.get_template("report.html.j2").render(
         document=document,
+        options=list(_options(document["settings"])),
+        is_simulated=document["settings"].get("clock") != "wall",
         summary=document["summary"],
+        shared=_shared(document["findings"]),
         findings=findings,
         is_long=len(findings) >= _LONG,
         overview=_overview(document["findings"]),
@@ -71,10 +88,9 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
         "guarantees": finding["guarantees"],
         "broken_names": _broken(finding),
         "broken": [(name, GUARANTEES[name]) for name in finding["guarantees"]],
-        "fixes": fixes(finding),
-        "lines": _lines(example),
+        "fixes": [{**fix, "sites": _sites(example, fix["change"])} for fix in example["fixes"]],
         "example": example,
-        "tests": [{"id": test["id"], "replay": _replay(test)} for test in named],
+        "tests": [{**test, "replay": _replay(test)} for test in named],
         "drawing": _drawing(example),
         "searched": " ".join(
             [
@@ -85,15 +101,56 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
                 *finding["tests"][:_ROWS],
                 _token("file", file_of(example["call_site"])),
                 _token("collection", example["namespace"]),
+                _token("asked", _asked_for(example)),
             ]
         ).lower(),
     }
 
 
-def _lines(example: Mapping[str, Any]) -> list[str]:
-    """The lines of code of a finding that can be changed: of the read, and of what it missed."""
-    sites = [example["call_site"], *(write["call_site"] for write in example.get("missed", ()))]
-    return list(dict.fromkeys(place(site) for site in sites if site is not None)) or ["the code"]
+def _sites(example: Mapping[str, Any], change: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """The lines that a fix changes, each with what it is."""
+    is_lost = "missed" not in example
+    writes = [example["call_site"]] if is_lost else [at["call_site"] for at in example["missed"]]
+    reads = [] if is_lost else [example["call_site"]]
+    sites = [
+        *(("the read", site) for site in reads if change in ("read", "read and write")),
+        *(("the write", site) for site in writes if change in ("write", "read and write")),
+        *(
+            ("the session, where it is opened, of the read", site)
+            for site in reads
+            if change == "session"
+        ),
+    ]
+    told = {(what, place(site)): (what, site) for what, site in sites if site is not None}
+    return list(told.values())
+
+
+def _asked_for(example: Mapping[str, Any]) -> str:
+    """What a read, or a write, asked for that let it go wrong."""
+    if "missed" not in example:
+        return f"write concern {example['write_concern']}"
+    concern = example["read_concern"]
+    preference = f"read preference {example['read_preference']}"
+    return f"{preference}, read concern {concern}" if concern else preference
+
+
+def _shared(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The read preference that most stale reads have in common, if several have one."""
+    preferences = Counter(
+        found["example"]["read_preference"] for found in findings if found["kind"] == "stale_read"
+    )
+    [(preference, count)] = preferences.most_common(1) or [("", 0)]
+    if count < _SEVERAL:
+        return None
+    return {"preference": preference, "count": count, "of": preferences.total()}
+
+
+def _options(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What the run was told, as it is told on a command line."""
+    for name, value in settings.items():
+        option = "--replica-lag" if name == "lag" else f"--replica-lag-{name.replace('_', '-')}"
+        if value is not False:
+            yield option if value is True else f"{option}={value}"
 
 
 def _replay(test: Mapping[str, Any]) -> str:
@@ -105,8 +162,10 @@ def _replay(test: Mapping[str, Any]) -> str:
 
 
 def _drawing(example: Mapping[str, Any]) -> Drawing | None:
-    """The timeline of a stale read, if it has one."""
-    timeline = example.get("timeline")
+    """The timeline of a finding, if it has one."""
+    if "missed" not in example:
+        return drawing_of_lost(example)
+    timeline = example["timeline"]
     return None if timeline is None else drawing(example, timeline)
 
 
@@ -117,6 +176,7 @@ def _overview(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         _table("guarantee", (name for found in findings for name in _broken(found))),
         _table("file", map(file_of, sites)),
         _table("collection", (found["example"]["namespace"] for found in findings)),
+        _table("asked", (_asked_for(found["example"]) for found in findings)),
     ]
 
 
@@ -138,7 +198,7 @@ def _table(kind: str, names: Iterable[str]) -> dict[str, Any]:
         for name, count in counted[:_ROWS]
     ]
     return {
-        "title": f"By {kind}",
+        "title": _TABLES.get(kind, f"By {kind}"),
         "field": "guarantee" if is_field else "search",
         "rows": rows,
         "left": len(counted) - len(rows),
@@ -147,4 +207,4 @@ def _table(kind: str, names: Iterable[str]) -> dict[str, Any]:
 
 def _token(kind: str, name: str) -> str:
     """A word that only findings with this name have; it ends so that it begins no other one."""
-    return f"{kind}:{name};"
+    return f"{kind}:{''.join(name.split())};"

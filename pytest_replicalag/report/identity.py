@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,8 @@ from pytest_replicalag.records import CallSite, LostWrite, MissedWrite, StaleRea
 __all__ = ["Identities", "Statement", "statement_at"]
 
 _LENGTH: Final = 12
+_CODE: Final = 160
+"""How much of a statement a report shows."""
 _INSTALLED: Final = ("site-packages", "dist-packages")
 
 
@@ -64,6 +67,10 @@ class Identities:
                 inside = pure.parts[len(pure.parts) - pure.parts[::-1].index(folder) :]
                 return "/".join(inside)
         return pure.name
+
+    def code(self, site: CallSite) -> str:
+        """The statement at a call site, on one line; empty where its file cannot be read."""
+        return textwrap.shorten(statement_at(site.path, site.line).text, _CODE, placeholder=" …")
 
     def of_stale_read(self, read: StaleRead) -> str:
         """The name of a stale read."""

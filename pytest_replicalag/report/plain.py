@@ -6,18 +6,20 @@ reaches the terminal of a single process, and a worker that dies takes nothing e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import (
     CallSite,
     Failover,
+    Fix,
     Lane,
     LostWrite,
     MissedWrite,
     StaleRead,
     Timeline,
+    Witness,
 )
 from pytest_replicalag.report.run_report import Exploration, TestReport, Verdict
 
@@ -76,7 +78,11 @@ def _plain_stale_read(read: StaleRead) -> dict[str, Any]:
         "missed": missed,
         "timeline": None if read.timeline is None else _plain_timeline(read.timeline),
         "guarantees": list(read.guarantees),
-        "fixes": list(read.fixes),
+        "witnesses": [
+            {**_fields(witness), "call_site": _plain_site(witness.call_site), "at": witness.at.us}
+            for witness in read.witnesses
+        ],
+        "advice": [_fields(fix) for fix in read.advice],
     }
 
 
@@ -98,9 +104,16 @@ def _stale_read(plain: Mapping[str, Any]) -> StaleRead:
             "behind": Duration.of_us(plain["behind"]),
             "missed": missed,
             "timeline": _timeline(plain["timeline"]),
-            "guarantees": _strings(plain["guarantees"]),
-            "fixes": _strings(plain["fixes"]),
+            "guarantees": tuple(plain["guarantees"]),
+            "witnesses": tuple(map(_witness, plain["witnesses"])),
+            "advice": tuple(Fix(**fix) for fix in plain["advice"]),
         }
+    )
+
+
+def _witness(plain: Mapping[str, Any]) -> Witness:
+    return Witness(
+        **{**plain, "call_site": _site(plain["call_site"]), "at": Duration.of_us(plain["at"])}
     )
 
 
@@ -126,6 +139,7 @@ def _plain_lost_write(write: LostWrite) -> dict[str, Any]:
         "call_site": _plain_site(write.call_site),
         "age": write.age.us,
         "failover": _plain_failover(write.failover),
+        "advice": _fields(write.advice),
     }
 
 
@@ -136,6 +150,7 @@ def _lost_write(plain: Mapping[str, Any]) -> LostWrite:
             "call_site": _site(plain["call_site"]),
             "age": Duration.of_us(plain["age"]),
             "failover": _failover(plain["failover"]),
+            "advice": Fix(**plain["advice"]),
         }
     )
 
@@ -174,7 +189,3 @@ def _timeline(plain: Mapping[str, Any] | None) -> Timeline | None:
             for lane in plain["lanes"]
         ),
     )
-
-
-def _strings(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(values)

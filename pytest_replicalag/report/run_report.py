@@ -63,6 +63,7 @@ class TestReport:
     Attributes:
         test: Its node id.
         outcome: Of its call phase, in pytest's words.
+        failure: What it failed with, on one line; empty if it did not.
         without_lag: Whether it is marked, and ran without lag because none was given.
         reads: How many reads it made through wrapped clients.
         secondary_reads: How many of them a secondary could serve.
@@ -80,6 +81,7 @@ class TestReport:
 
     test: str
     outcome: str = "passed"
+    failure: str = ""
     without_lag: bool = False
     reads: int = 0
     secondary_reads: int = 0

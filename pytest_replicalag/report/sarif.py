@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pytest_replicalag.report.wording import headline, long_text, sentence
+from pytest_replicalag.report.wording import ending, headline, long_text, sentence
 
 __all__ = ["log"]
 
@@ -90,7 +90,7 @@ def _related(example: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"id": number, **location, "message": message}
     failover = example.get("failover")
     if failover is not None and (location := _location(failover["call_site"])) is not None:
-        message = {"text": f"{failover['former']} crashed {failover['reason']}"}
+        message = {"text": f"{failover['former']} {ending(failover)} {failover['reason']}"}
         yield {"id": 0, **location, "message": message}
 
 

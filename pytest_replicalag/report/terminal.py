@@ -6,9 +6,17 @@ own; it is written `path:line`, which terminals and editors open.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from pytest_replicalag.records import CallSite, Failover, MissedWrite, StaleRead
+from pytest_replicalag.records import (
+    READ_YOUR_WRITES,
+    CallSite,
+    Failover,
+    MissedWrite,
+    StaleRead,
+    Witness,
+)
 from pytest_replicalag.report.layout import INDENT, ShowPath, labelled, plural, site_lines, wrapped
 from pytest_replicalag.report.run_report import (
     Finding,
@@ -22,6 +30,7 @@ from pytest_replicalag.report.run_report import (
 )
 from pytest_replicalag.report.schedules import verdict_line
 from pytest_replicalag.report.text_timeline import drawn
+from pytest_replicalag.report.wording import part_text, witness_text
 
 __all__ = ["section", "summary", "wrapped"]
 
@@ -81,6 +90,9 @@ def _block(finding: Finding, width: int, show_path: ShowPath, *, draws: bool) ->
         lines += labelled("", f"and {left} earlier {plural(left, 'change')}", width)
     if finding.guarantees:
         lines += labelled("breaks", ", ".join(finding.guarantees), width)
+    if READ_YOUR_WRITES not in finding.guarantees:  # else the missed write says it all
+        for witness in read.witnesses:
+            lines += _witness(witness, read, width, show_path)
     for number, fix in enumerate(read.fixes):
         lines += labelled("" if number else "fix", f"or {fix}" if number else fix, width)
     if draws and read.timeline is not None:
@@ -105,7 +117,7 @@ def _lost_block(loss: Loss, width: int, show_path: ShowPath) -> str:
     lines = labelled("lost write", f"{write.text}{times}", width, site)
     told = f"acknowledged with {write.write_concern} by {failover.former}, rolled back"
     lines += labelled("", told, width)
-    crash = f"{failover.former} crashed {_when(failover)}, {write.age.text} later"
+    crash = f"{failover.former} {failover.ending} {_when(failover)}, {write.age.text} later"
     lines += labelled("when", crash, width, site_lines(failover.call_site, width, show_path))
     lines += labelled("elected", f"{failover.elected}, which did not have it", width)
     return "\n".join(lines + labelled("fix", write.fix, width))
@@ -124,9 +136,16 @@ def _role(read: StaleRead) -> str:
     return read.member
 
 
+def _witness(witness: Witness, read: StaleRead, width: int, show_path: ShowPath) -> Iterator[str]:
+    """What the reader knew, under the guarantee that it makes a broken one."""
+    site = [] if witness.call_site is None else site_lines(witness.call_site, width, show_path)
+    yield from labelled("known from", witness_text(witness, read), width, site)
+
+
 def _missed(label: str, write: MissedWrite, width: int, show_path: ShowPath) -> list[str]:
     site = [] if write.call_site is None else site_lines(write.call_site, width, show_path)
-    return labelled(label, f"{write.text}, {write.age.text} earlier", width, site)
+    text = f"{write.text}, {write.age.text} earlier{part_text(write.missing_part)}"
+    return labelled(label, text, width, site)
 
 
 def _behind(read: StaleRead) -> str:

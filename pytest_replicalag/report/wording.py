@@ -6,34 +6,82 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pytest_replicalag.durations import Duration
+from pytest_replicalag.records import (
+    MONOTONIC_READS,
+    MONOTONIC_WRITES,
+    READ_YOUR_WRITES,
+    WRITES_FOLLOW_READS,
+    StaleRead,
+    Witness,
+)
 
 __all__ = [
     "GUARANTEES",
     "TITLES",
     "age_text",
+    "ending",
     "file_of",
     "fixes",
     "has_line",
     "headline",
+    "known_text",
     "long_text",
+    "part_text",
     "place",
     "sentence",
+    "times",
+    "witness_text",
 ]
 
 TITLES: Final = {"stale_read": "Stale read", "lost_write": "Lost write"}
 
-
 GUARANTEES: Final = {
-    "read your writes": "its own client had made a write that it misses",
-    "monotonic reads": "its own client had read before what it misses",
-    "monotonic writes": (
-        "its client had seen a later write of the session that made the one that it misses"
+    READ_YOUR_WRITES: "a client sees what it has written itself; this read misses such a write",
+    MONOTONIC_READS: (
+        "what a client has read, it does not see undone; this one had read what it misses now"
     ),
-    "writes follow reads": (
-        "its client had seen a write that was made after reading what it misses"
+    MONOTONIC_WRITES: (
+        "who sees a session's second write sees its first one, too; this client had read the "
+        "second, and misses the first"
+    ),
+    WRITES_FOLLOW_READS: (
+        "who sees a write sees what its writer had read before; this client had read such a "
+        "write, and misses what its writer had read"
     ),
 }
-"""What a broken guarantee means, said of the stale read."""
+"""What a guarantee promises, and how a stale read breaks it.
+
+A client is a session; for what runs without one, the test.
+"""
+
+_KNOWN: Final = {
+    MONOTONIC_READS: "had read it",
+    MONOTONIC_WRITES: "was made later in the same session, and had been read",
+    WRITES_FOLLOW_READS: "was made by who had read what is missed, and had been read",
+}
+"""What shows that each guarantee is broken, said of an earlier read, or of a later write."""
+
+
+def witness_text(witness: Witness, read: StaleRead) -> str:
+    """What shows that a guarantee is broken, for a terminal."""
+    where = f" on {witness.member}" if witness.member else ""
+    if read.timeline is None:
+        return f"{witness.text}{where}, which {_KNOWN[witness.guarantee]}"
+    earlier = Duration.of_us(read.timeline.read_at.us - witness.at.us)
+    return f"{witness.text}{where}, which {_KNOWN[witness.guarantee]}, {earlier.text} earlier"
+
+
+def known_text(guarantee: str) -> str:
+    """What shows that a guarantee is broken, said of an earlier read, or of a later write."""
+    return _KNOWN[guarantee]
+
+
+def part_text(missing_part: int) -> str:
+    """What is said of a write that a member had in part; nothing of another one."""
+    if not missing_part:
+        return ""
+    changes = "change" if missing_part == 1 else f"{missing_part} changes"
+    return f", in part: all but its last {changes} had arrived"
 
 
 def place(site: Mapping[str, Any] | None) -> str:
@@ -77,7 +125,7 @@ def sentence(finding: Mapping[str, Any]) -> str:
         return (
             f"{example['text']} was acknowledged with {example['write_concern']} by "
             f"{failover['former']} and rolled back: {failover['elected']}, which was elected when "
-            f"it crashed, did not have it."
+            f"it {ending(failover)}, did not have it."
         )
     told = (
         f"{example['text']} returned {example['result']} from {example['member']}, "
@@ -90,7 +138,17 @@ def sentence(finding: Mapping[str, Any]) -> str:
 
 def fixes(finding: Mapping[str, Any]) -> list[str]:
     """What would mend it, the simplest first."""
-    return [str(fix) for fix in finding["example"]["fixes"]]
+    return [str(fix["text"]) for fix in finding["example"]["fixes"]]
+
+
+def ending(failover: Mapping[str, Any]) -> str:
+    """What became of an old primary, as a verb."""
+    return "crashed" if failover["crashed"] else "stepped down"
+
+
+def times(count: int) -> str:
+    """How often."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def long_text(finding: Mapping[str, Any]) -> str:
@@ -98,7 +156,10 @@ def long_text(finding: Mapping[str, Any]) -> str:
     lines = [sentence(finding)]
     for write in finding["example"].get("missed", ()):
         age = age_text(write["age_us"])
-        lines.append(f"Missed {write['text']}, {age} earlier, at {place(write['call_site'])}.")
+        part = part_text(write["missing_part"])
+        lines.append(
+            f"Missed {write['text']}, {age} earlier, at {place(write['call_site'])}{part}."
+        )
     options = " Or ".join(f"{fix}." for fix in fixes(finding))
     return "\n".join([*lines, f"To mend it: {options}"])
 

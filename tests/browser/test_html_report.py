@@ -101,7 +101,7 @@ def test_each_row_of_the_overview_shows_as_many_findings_as_it_says(opened):
     alike = replace(READ, operation="count_documents", namespace="shop.orders2")
     page = opened(document_of(READ, unbroken, alike))
     rows = page.locator(".tables tbody tr")
-    assert rows.count() == 3 + 2 + 3
+    assert rows.count() == 3 + 2 + 3 + 2
     for number in range(rows.count()):
         row = rows.nth(number)
         row.locator("button").click()
@@ -147,7 +147,7 @@ def test_a_link_to_a_finding_opens_it(opened, page_of):
 def test_without_scripts_all_can_be_read(opened):
     page = opened(document_of(*reads(5)), java_script_enabled=False)
     page.locator("summary").first.click()
-    assert page.get_by_text("one of these is enough").first.is_visible()
+    assert page.get_by_text("To mend it").first.is_visible()
 
 
 def test_ten_thousand_findings_are_there_within_a_moment(opened, page_of, record_property):
@@ -162,6 +162,25 @@ def test_ten_thousand_findings_are_there_within_a_moment(opened, page_of, record
     summary.click()
     assert page.locator("details[open] circle.read").is_visible()
     assert page.locator("details[open] h3").count() == 2
+
+
+def test_each_fix_names_the_lines_that_it_changes(opened):
+    page = opened(document_of(lost=()))
+    fixes = page.locator("article h3:has-text('To mend it') + ul > li").all_inner_texts()
+    changed = [fix.partition(" Change ")[2].partition(".py")[0] for fix in fixes]
+    assert changed == [
+        "the read at app/orders",
+        "the read at app/orders",
+        "the write at app/orders",
+        "the read at app/orders",
+    ]
+    assert "and the write at app/orders.py" in fixes[1]
+    assert "Mind: it adds to the load of the primary." in fixes[0]
+
+
+def test_lost_writes_come_first(opened):
+    page = opened(document_of())
+    assert page.locator("article").first.get_attribute("data-kind") == "lost_write"
 
 
 def test_the_page_of_a_lost_write(opened):

@@ -32,6 +32,10 @@ def told(running: Any) -> tuple[str, ...]:
     return stale.guarantees
 
 
+def witnesses(running: Any) -> Any:
+    return running.stale[-1].witnesses
+
+
 def test_writes_of_one_session_are_seen_in_their_order(running):
     with session(running) as writer, session(running) as reader:
         running.client.forum.users.insert_one({"_id": "ada"}, session=writer)
@@ -106,7 +110,50 @@ def test_the_fix_for_what_a_session_has_read_is_causal_consistency(running):
         on(running, "users", "secondary-2").find_one(session=reader)
     [stale] = running.stale
     assert stale.guarantees == ("monotonic reads",)
-    assert stale.fixes[1] == "let this session be causally consistent"
+    assert stale.fixes[1].startswith("let this read's session be causally consistent")
+
+
+def test_an_earlier_read_is_named_that_knew_more(running):
+    with session(running) as writer, session(running) as reader:
+        running.client.forum.users.insert_one({"_id": "ada"}, session=writer)
+        on(running, "users", "secondary-1").find_one({"_id": "ada"}, session=reader)
+        on(running, "users", "secondary-2").find_one(session=reader)
+    [witness] = witnesses(running)
+    assert (witness.guarantee, witness.member) == ("monotonic reads", "secondary-1")
+    assert witness.text == 'forum.users.find_one({"_id": "ada"})'
+    [stale] = running.stale
+    assert witness.call_site.line == stale.call_site.line - 1
+    assert witness.at.us == stale.timeline.read_at.us - 1_000
+
+
+def test_of_earlier_reads_the_one_that_first_knew_most_is_named(running):
+    with session(running) as reader:
+        running.client.forum.users.insert_one({"_id": "ada"})
+        for member in ("secondary-2", "secondary-1", "secondary-2"):
+            on(running, "users", member).find_one({"on": member}, session=reader)
+        on(running, "users", "secondary-2").find_one(session=reader)
+    assert {witness.text for witness in witnesses(running)} == {
+        'forum.users.find_one({"on": "secondary-1"})'
+    }
+
+
+def test_a_later_write_is_named_that_the_reader_knew(running):
+    with session(running) as writer, session(running) as reader:
+        running.client.forum.users.insert_one({"_id": "ada"}, session=writer)
+        running.client.forum.posts.insert_one({"_id": 1, "by": "ada"}, session=writer)
+        on(running, "posts", "secondary-1").find_one(session=reader)
+        on(running, "users", "secondary-2").find_one(session=reader)
+    [witness] = witnesses(running)
+    assert (witness.guarantee, witness.member) == ("monotonic writes", "")
+    assert witness.text == 'forum.posts.insert_one({"_id": 1, "by": "ada"})'
+    assert witness.call_site.function == "test_a_later_write_is_named_that_the_reader_knew"
+
+
+def test_a_missed_write_of_its_own_needs_no_witness(running):
+    running.client.forum.users.insert_one({"_id": "ada"})
+    on(running, "users", "secondary-2").find_one()
+    assert told(running) == ("read your writes",)
+    assert witnesses(running) == ()
 
 
 def test_a_causally_consistent_session_breaks_none(running):

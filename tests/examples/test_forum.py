@@ -51,6 +51,21 @@ def test_exploring_finds_each_bug_and_names_the_guarantee(run):
     assert told.count("acknowledged with w: 1, rolled back") == 2  # the section, and the summary
 
 
+def test_what_breaks_without_an_election_is_reported_without_one(run):
+    told = run("forum_buggy", "--replica-lag-explore=100", "--replica-lag-elections")
+    assert told.count("fails when  read ") == 4
+    assert told.count("fails when  primary crashes") == 1
+    assert "the test did otherwise" not in told
+
+
+def test_the_report_names_what_the_reader_knew_and_what_had_arrived(run):
+    told = " ".join(run("forum_buggy", "--replica-lag-explore=100").split())
+    assert 'known from forum.comments.count_documents({"post": "summer"}) on secondary-1' in told
+    assert "known from forum.posts.insert_one(" in told
+    assert "known from forum.answers.insert_one(" in told
+    assert "in part: all but its last change had arrived" in told
+
+
 def test_the_mended_forum_passes_every_schedule(run):
     told = " ".join(run("forum_fixed", "--replica-lag-explore=100").split())
     assert "5 passed" in told

@@ -79,6 +79,37 @@ def test_four_workers_write_the_same_report_as_one_process(stale):
     assert read(stale, "one.json") == read(stale, "four.json")
 
 
+def test_it_says_what_a_test_failed_with_and_what_stands_at_each_line(stale):
+    stale.file(
+        "test_it",
+        """
+        import pytest
+        from bson import ObjectId
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            db.orders.insert_one({"_id": 1})
+            found = db.orders.find_one(
+                {"_id": 1}
+            )
+            assert (found, object(), ObjectId()) == 1
+        """,
+    )
+    stale.run("--replica-lag=200ms", "--replica-lag-report=out.json").assert_outcomes(failed=1)
+    [test] = read(stale)["tests"]
+    assert test["failure"].startswith("AssertionError: assert (None, <object object at 0x…>, ")
+    assert "ObjectId('…')) == 1" in test["failure"]
+    [finding] = read(stale)["findings"]
+    assert finding["example"]["call_site"]["code"] == 'found = db.orders.find_one( {"_id": 1} )'
+    [write] = finding["example"]["missed"]
+    assert write["call_site"]["code"] == 'db.orders.insert_one({"_id": 1})'
+    assert {fix["change"] for fix in finding["example"]["fixes"]} == {
+        "read",
+        "write",
+        "read and write",
+    }
+
+
 def test_a_schedule_is_in_it(stale):
     stale.file("test_it", STALE.replace("is None", "is not None").replace("range(8)", "[1]"))
     stale.run("--replica-lag-explore=50", "--replica-lag-report=out.json")

@@ -80,3 +80,14 @@ def test_position_of_finds_the_newest_entry_that_is_not_after_a_timestamp(gaps, 
 def test_position_of_inverts_timestamp(position):
     oplog = oplog_of(0, 1_500_000, 1_500_000)
     assert oplog.position_of(oplog.timestamp(position)) == position
+
+
+def test_what_is_missing_of_a_write_whose_beginning_has_arrived():
+    oplog = Oplog()
+    one, many = object(), object()
+    for write in (one, many, many, many, one):
+        oplog.append(0, write)
+    assert [oplog.missing_part(4, after) for after in range(6)] == [0, 0, 2, 1, 0, 0]
+    assert oplog.missing_part(5, 4) == 0
+    oplog.forget(2)
+    assert [oplog.missing_part(4, after) for after in (2, 3, 4)] == [2, 1, 0]

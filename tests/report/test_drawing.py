@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from report_documents import READ, TIMELINE, document_of
+from report_documents import LOST, READ, TIMELINE, document_of
 
-from pytest_replicalag.report.drawing import drawing
+from pytest_replicalag.durations import Duration
+from pytest_replicalag.records import Witness
+from pytest_replicalag.report.drawing import drawing, drawing_of_lost
 
 
 def drawn(timeline):
@@ -35,3 +37,36 @@ def test_the_way_of_a_write_that_is_not_there_ends_short_of_its_own_lane():
     for number, way in enumerate(made.ways, 1):
         assert way.is_late
         assert heights[number - 1] < way.to_y < heights[number]
+
+
+def test_an_earlier_read_stands_on_its_member_and_a_later_write_on_the_primary():
+    seen = Witness(
+        guarantee="monotonic reads",
+        text="shop.orders.find_one({})",
+        call_site=READ.call_site,
+        at=Duration.of_us(1_500),
+        member="secondary-1",
+    )
+    written = replace(
+        seen, guarantee="monotonic writes", text="shop.carts.insert_one({})", member=""
+    )
+    read = replace(READ, witnesses=(seen, written))
+    [finding] = document_of(read, lost=())["findings"]
+    lanes = drawing(finding["example"], finding["example"]["timeline"]).lanes
+    primary, first, second = ([mark.kind for mark in lane.marks] for lane in lanes)
+    assert primary == ["write", "write"]
+    assert first == ["applied", "seen"]
+    assert second == ["applied", "read"]
+    assert "had read it" in lanes[1].marks[-1].text
+    assert "shop.carts.insert_one({})" in lanes[0].marks[-1].text
+
+
+def test_a_lost_write_ends_short_of_the_member_that_was_elected():
+    finding = document_of(lost=(LOST,))["findings"][0]
+    made = drawing_of_lost(finding["example"])
+    former, elected = made.lanes
+    assert [mark.kind for mark in former.marks] == ["write", "crash"]
+    assert (former.note, elected.note) == ("crashed", "elected primary")
+    [way] = made.ways
+    assert way.is_late
+    assert former.y < way.to_y < elected.y

@@ -132,8 +132,8 @@ def test_json_is_utf_8_as_people_write_it():
 
 
 def test_every_guarantee_is_told_what_it_means():
-    from pytest_replicalag.checker import stale_reads as checker
+    from pytest_replicalag import records
     from pytest_replicalag.report.wording import GUARANTEES
 
-    names = [getattr(checker, name) for name in checker.__all__ if name.isupper()]
+    names = [getattr(records, name) for name in records.__all__ if name.isupper()]
     assert sorted(GUARANTEES) == sorted(names)

@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 
 from pytest_replicalag.durations import FOREVER, Duration
-from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+from pytest_replicalag.records import CallSite, Fix, MissedWrite, StaleRead
 from pytest_replicalag.report.plain import from_plain, to_plain
 from pytest_replicalag.report.run_report import (
     RunReport,
@@ -36,7 +36,7 @@ READ = StaleRead(
     missed=(EXPIRY, WRITE),
     missed_count=3,
     guarantees=("read your writes", "monotonic reads"),
-    fixes=("read it from the primary",),
+    advice=(Fix(text="read it from the primary", change="read"),),
 )
 
 

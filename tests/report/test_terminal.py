@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pytest_replicalag.durations import FOREVER, Duration
-from pytest_replicalag.records import CallSite, MissedWrite, StaleRead
+from pytest_replicalag.records import CallSite, Fix, MissedWrite, StaleRead
 from pytest_replicalag.report.run_report import RunReport, TestReport
 from pytest_replicalag.report.terminal import section, summary
 
@@ -29,7 +29,7 @@ READ = StaleRead(
     missed=(WRITE,),
     missed_count=1,
     guarantees=(),
-    fixes=("read it from the primary",),
+    advice=(Fix(text="read it from the primary", change="read"),),
 )
 
 

@@ -72,7 +72,8 @@ class Reads:
             running.replica_set.clock.round_trip()
             member = self._preferences.serving(request, self._preferences.preference(request))
             key = (request.session_number, None, request.namespace)
-            running.has_read(key, running.replica_set.oplog.last)
+            plan = ReadPlan(member, running.replica_set.oplog.last)
+            running.has_read(key, plan, lambda: (*describe_read(request), request.by()))
         return forwarded.returned(self._data.read_newest(forwarded, member))
 
     def _read_of_member(self, forwarded: Forwarded, history: History) -> bytes | None:
@@ -98,7 +99,7 @@ class Reads:
         with self._lock:
             newest = running.replica_set.oplog.last
             key = (request.session_number, None, request.namespace)
-            seen = running.has_read(key, plan.position)
+            seen = running.has_read(key, plan, lambda: (*describe_read(request), request.by()))
             told = self._told(request, plan, concern, history)
         is_old = plan.position < newest and not snapshots.is_of_now(request.name, request.command)
         reply = self._data.read(forwarded, history, plan, concern)

@@ -25,7 +25,7 @@ from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.reading import in_words
 from pytest_replicalag.fronts.wire.protocol import BODY_AT
 from pytest_replicalag.fronts.wire.request import Request
-from pytest_replicalag.records import Read
+from pytest_replicalag.records import PastRead, Read
 from pytest_replicalag.replicaset.changes import SHOWN, Changes
 
 __all__ = ["Staleness"]
@@ -70,7 +70,7 @@ class Staleness:
         preference: Any,
         level: str | None,
         reply: bytes,
-        seen: int,
+        seen: PastRead | None,
     ) -> None:
         """Compare a read with the same read of the newest data.
 
@@ -81,7 +81,7 @@ class Staleness:
             preference: Its read preference.
             level: Its read concern level.
             reply: What was answered.
-            seen: The newest position at which its client had read the namespace before.
+            seen: What its client had read of the namespace before, as new as it ever was.
 
         Raises:
             NodeError: The node has gone.
