@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from pytest_replicalag.records import (
         CallSite,
         Failover,
+        Fix,
         Lane,
         LostWrite,
         MissedWrite,
         StaleRead,
         Timeline,
+        Witness,
     )
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "EndlessWaitError",
     "EngineError",
     "Failover",
+    "Fix",
     "Lane",
     "LostWrite",
     "Member",
@@ -57,6 +60,7 @@ __all__ = [
     "StaleRead",
     "Timeline",
     "UnknownMemberError",
+    "Witness",
     "__version__",
     "wrap",
 ]
@@ -67,6 +71,7 @@ _HOMES = {
     "CallSite": "records",
     "Duration": "durations",
     "Failover": "records",
+    "Fix": "records",
     "Lane": "records",
     "LostWrite": "records",
     "Member": "control",
@@ -75,6 +80,7 @@ _HOMES = {
     "ReplicaLag": "control",
     "StaleRead": "records",
     "Timeline": "records",
+    "Witness": "records",
     "wrap": "clients",
 }
 

@@ -14,6 +14,7 @@ NAMES = {
     "EndlessWaitError": "pytest_replicalag.errors",
     "EngineError": "pytest_replicalag.errors",
     "Failover": "pytest_replicalag.records",
+    "Fix": "pytest_replicalag.records",
     "Lane": "pytest_replicalag.records",
     "LostWrite": "pytest_replicalag.records",
     "Member": "pytest_replicalag.control",
@@ -29,6 +30,7 @@ NAMES = {
     "StaleRead": "pytest_replicalag.records",
     "Timeline": "pytest_replicalag.records",
     "UnknownMemberError": "pytest_replicalag.errors",
+    "Witness": "pytest_replicalag.records",
     "wrap": "pytest_replicalag.clients",
 }
 
