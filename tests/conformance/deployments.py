@@ -213,8 +213,8 @@ class RealSet(Deployment):
     def _process(mongod: Path, folder: Path, port: int) -> TCPExecutor:
         folder.mkdir()
         command = (
-            f"{mongod} --port {port} --bind_ip 127.0.0.1 --dbpath {folder} --replSet real "
-            f"--logpath {folder}/log --wiredTigerCacheSizeGB 0.25 --oplogSize 64 "
+            f"{mongod} --port {port} --bind_ip 127.0.0.1 --nounixsocket --dbpath {folder} "
+            f"--replSet real --logpath {folder}/log --wiredTigerCacheSizeGB 0.25 --oplogSize 64 "
             "--setParameter enableTestCommands=1 --setParameter writePeriodicNoops=false "
             "--setParameter enableFlowControl=false "
             "--setParameter shutdownTimeoutMillisForSignaledShutdown=0"
