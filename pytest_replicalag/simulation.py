@@ -15,6 +15,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import Any, Final
 
+from pymongo.errors import OperationFailure
 from pymongo.read_preferences import make_read_preference, read_pref_mode_from_name
 
 from pytest_replicalag.call_sites import Caller, Client, caller
@@ -163,11 +164,18 @@ class Simulation:
             )
             if came is not None:
                 concern = of_collection(self.replica_set, member, concern, came)
-            wait = self.start_read(operation, member, concern, max_time_ms)
+            try:
+                wait = self.start_read(operation, member, concern, max_time_ms)
+            except OperationFailure:
+                if session is not None:
+                    session.was_refused(self, member, level)
+                raise
         self.wait_until(wait.until_us)
-        if wait.error is not None:
-            raise wait.error
         with governor.lock:
+            if wait.error is not None:
+                if session is not None:
+                    session.was_refused(self, member, level)
+                raise wait.error
             return self.finish_read(member, concern, subject)
 
     # What a front asks that does its waiting itself; it holds the lock.

@@ -40,6 +40,9 @@ class Causality(Protocol):
     def read_at(self, running: Running) -> int | None:
         """The position that its reads are at (`atClusterTime`), once there is one."""
 
+    def was_refused(self, running: Running, member: Member, level: str | None) -> None:
+        """Take over the times of a refusal, as a driver does."""
+
 
 class ReadPlan(NamedTuple):
     """Where a read is answered.

@@ -24,6 +24,7 @@ __all__ = [
     "check",
     "of_collection",
     "read_position",
+    "refusal_position",
     "wait_for",
 ]
 
@@ -207,3 +208,14 @@ def read_position(replica_set: ReplicaSet, member: Member, concern: ReadConcern)
     if concern.level in ("majority", "snapshot"):
         return min(replica_set.commit_point(), applied)
     return applied
+
+
+def refusal_position(replica_set: ReplicaSet, member: Member, level: str | None) -> int:
+    """The position that a member tells when it refuses a read, or anything else.
+
+    Sessions take it over from refusals, too. With read concern majority it is what the member
+    knows a majority to have, as was seen on a server.
+    """
+    if level == "majority":
+        return read_position(replica_set, member, ReadConcern(level=level))
+    return replica_set.applied(member)

@@ -289,6 +289,35 @@ def causal_session_times_out_on_a_held_secondary(d):
         yield kind, code, details["codeName"]
 
 
+def refused(d: Deployment, level: str | None, name: str, session: Any) -> Any:
+    """A read of the primary that runs into its time limit, or that the server does not take."""
+    view = d.collection(name, level=level)
+    if level == "majority":
+        return told(lambda: list(view.find(session=session).max_time_ms(50)))
+    return told(lambda: view.find_one({"$bad": 1}, session=session))[0]
+
+
+@scenario
+def a_session_takes_over_the_time_of_a_refusal(d):
+    """That of a read with read concern majority is what a majority has."""
+    c = seeded(d)
+    for lacks_commit in (False, True):
+        for level in ("majority", None):
+            name = f"new{lacks_commit}{level}"
+            d.release()
+            d.settle()
+            if lacks_commit:
+                d.hold("secondary-2")
+                c.update_one({"_id": 1}, {"$inc": {"x": 1}})
+            d.hold(*SECONDARIES)
+            d.collection(name, w=1).insert_one({"_id": 1})
+            held = d.collection(member="secondary-2")
+            with d.client.start_session() as session:
+                yield refused(d, level, name, session)
+                yield session.operation_time is not None
+                yield told(lambda: list(held.find(session=session).max_time_ms(50)))  # noqa: B023
+
+
 @scenario
 def session_without_causal_consistency_reads_old_data(d):
     seeded(d)

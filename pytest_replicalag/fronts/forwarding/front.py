@@ -42,6 +42,7 @@ from pytest_replicalag.fronts.wire.protocol import (
     parse,
 )
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
+from pytest_replicalag.fronts.wire.reply_times import told_position
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.requests import Requests
 from pytest_replicalag.fronts.wire.status import Status
@@ -289,8 +290,8 @@ class ForwardingFront:
         with self._governor.lock:
             running = request.running
             document["$clusterTime"] = self.endpoint_set.cluster_time(running)
-            applied = running.replica_set.applied(request.member)
-            document["operationTime"] = self.endpoint_set.timestamp(running, applied)
+            position = told_position(request)
+            document["operationTime"] = self.endpoint_set.timestamp(running, position)
         return self._reply(forwarded.connection, forwarded.message, document)
 
     def _reply(

@@ -291,11 +291,28 @@ class Front:
                 client=id(self),
                 by=caller,
             )
+            if session is None:
+                return answer(self.engine, comparable, target, running, plan, asked)
+            return self._answer_in_session(comparable, target, running, plan, asked, session)
+
+    def _answer_in_session(
+        self,
+        comparable: Comparable,
+        target: Target,
+        running: Running,
+        plan: ReadPlan,
+        asked: Asked,
+        session: ClientSession,
+    ) -> Any:
+        """What a read returns; its session takes over the times of the reply."""
+        try:
             result = answer(self.engine, comparable, target, running, plan, asked)
-            if session is not None:
-                session.has_read(running, plan, level)
-                if session.is_snapshot and self._tells_snapshot(comparable, target, plan):
-                    session.keep_snapshot(running, plan.position)
+        except OperationFailure:
+            session.was_refused(running, plan.member, asked.level)
+            raise
+        session.has_read(running, plan, asked.level)
+        if session.is_snapshot and self._tells_snapshot(comparable, target, plan):
+            session.keep_snapshot(running, plan.position)
         return result
 
     def _tells_snapshot(self, comparable: Comparable, target: Target, plan: ReadPlan) -> bool:

@@ -25,6 +25,8 @@ from pymongo.write_concern import WriteConcern
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
 from pytest_replicalag.fronts.mongomock.transactions import SessionTransaction, with_transaction
 from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.read_concern import refusal_position
 
 __all__ = ["ClientSession"]
 
@@ -288,6 +290,11 @@ class ClientSession:
         if level != "majority":
             position = max(position, running.replica_set.applied(plan.member))
         self._observe(running, position)
+
+    def was_refused(self, running: Running, member: Member, level: str | None) -> None:
+        """Take over the times of a refusal."""
+        self._sync()
+        self._observe(running, refusal_position(running.replica_set, member, level))
 
     def keep_snapshot(self, running: Running, position: int) -> None:
         """Read at this position from now on, if the session is not at one already."""

@@ -36,6 +36,7 @@ from pytest_replicalag.fronts.wire.protocol import (
     op_reply,
 )
 from pytest_replicalag.fronts.wire.reads import pause
+from pytest_replicalag.fronts.wire.reply_times import told_position
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.requests import Requests
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
@@ -171,12 +172,13 @@ class WireFront:
     ) -> None:
         simulated = self.simulated_set
         if request is None:
-            running, position = simulated.running(), None
+            running = simulated.running()
             member = self._requests.member(connection, running)
-        else:
-            running, position, member = request.running, request.position, request.member
-        if position is None:
             position = running.replica_set.applied(member)
+        else:
+            running = request.running
+            known = request.position
+            position = told_position(request) if known is None else known
         oplog = running.replica_set.oplog
         newest = document["$clusterTime"] = simulated.cluster_time(running)
         is_newest = position == oplog.last

@@ -56,10 +56,16 @@ class ReadPreferences:
         Raises:
             OperationFailure: A secondary was asked for what only a primary answers.
         """
+        # A driver asks a secondary so over a direct connection, or if it was the primary just now.
+        check_secondary_ok(request.member, preference)
+        request.serving = member = self._chosen(request, preference, for_stream, subject)
+        return member
+
+    def _chosen(
+        self, request: Request, preference: Any, for_stream: bool, subject: Subject | None
+    ) -> Member:
         running, own = request.running, request.member
         may_be_stale = preference.mode >= _SERVED_BY_DRIVERS
-        # A driver asks a secondary so over a direct connection, or if it was the primary just now.
-        check_secondary_ok(own, preference)
         if request.is_direct:
             running.member_named()
             running.count_read(may_be_stale=may_be_stale or not own.is_primary)

@@ -34,6 +34,8 @@ class Request:
         expects_reply: Whether the sender waits for an answer.
         running: The simulation that answers it.
         member: The member whose endpoint it came to.
+        serving: The member that was chosen to serve it, which need not be that one; None if none
+            was.
         by: Where it was called.
         session: Its logical session, or None.
         session_number: The number of its explicit session in the running test; 0 without one.
@@ -53,6 +55,7 @@ class Request:
     running: Running
     member: Member
     by: Callable[[], Caller | Client]
+    serving: Member | None = None
     session: ServerSession | None = None
     session_number: int = 0
     is_session_explicit: bool | None = None
