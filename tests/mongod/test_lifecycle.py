@@ -114,7 +114,11 @@ def test_an_interrupted_run_leaves_nothing_behind(project, program, temporary):
     project.file(
         "test_it",
         """
+        import signal
         import time
+
+        # Where all tests run in a shell's background, this is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def test_it(replica_lag_uri):
             print("started", flush=True)

@@ -46,7 +46,7 @@ def running(program, folder, *options):
     port = free_port()
     command = [
         str(program),
-        *("--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket", "--dbpath", str(folder)),
+        *("--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(folder)),
         *("--logpath", str(folder / "log"), "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"),
         *options,
     ]
