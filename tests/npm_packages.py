@@ -32,7 +32,8 @@ def npm_package(name: str, folder: Path) -> Path:
             timeout=60,
         )
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"npm cannot install {name}: {error.stderr.strip().splitlines()[-1]}")
+        told = [line for line in error.stderr.splitlines() if "complete log" not in line]
+        pytest.skip(f"npm cannot install {name}: {' '.join(told[-1:])}")
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm cannot install {name}: no answer within a minute")
     return folder / "node_modules"
