@@ -133,6 +133,11 @@ class ChosenReplication(Replication):
         self._lag = lag
 
 
+def _any(_write: Any) -> bool:
+    """Whatever was written matters."""
+    return True
+
+
 class _Promise:
     """A position that some secondaries have, without its being known which.
 
@@ -213,6 +218,8 @@ class ExploredReplicaSet(ReplicaSet):
             if replication is not None:
                 replication.has(position)
             return position
+        if concern.level == "snapshot":  # it shows what later reads of it find, of whatever
+            return self._read_committed(member, needed, _any)
         if concern.level in _COMMITTED:
             return self._read_committed(member, needed, is_relevant)
         assert replication is not None
