@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mongomock
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, reject, seed, settings
 from hypothesis import strategies as st
+
+pytest.importorskip("mirakuru", reason="the programs' players come with the real replica set's")
 
 sys.path.append(str(Path(__file__).parents[1] / "conformance"))
 
 from deployments import InProcess
 from player import Player
-from steps import COLLECTIONS, CatchUp, Causal, Hold, Release, Snapshot, programs
+from steps import COLLECTIONS, CatchUp, Causal, Hold, Release, Snapshot, Transaction, programs
 
+from pytest_replicalag import EndlessWaitError, NoElectionError
+from pytest_replicalag.control import ReplicaLag
 from pytest_replicalag.explore.schedule import FRESH, Recorder, Schedule
 from pytest_replicalag.explore.tree import ScheduleTree
 from pytest_replicalag.options import Given
@@ -43,8 +48,10 @@ class OtherError(Exception):
     """Something else was seen."""
 
 
-def simulation(lag: str, schedule: Recorder | None = None) -> Simulation:
-    return Simulation(resolve([{"lag": Given(source="test", value=lag)}]), "outcome", schedule)
+def simulation(lag: str, schedule: Recorder | None = None, **said: Any) -> Simulation:
+    given_settings = {name: Given(source="test", value=value) for name, value in said.items()}
+    settings_of_test = resolve([{"lag": Given(source="test", value=lag), **given_settings}])
+    return Simulation(settings_of_test, "outcome", schedule)
 
 
 class Lagging(InProcess):
@@ -67,9 +74,12 @@ def by_schedule(program: list[Any], recorder: Recorder, wanted: list[Any]) -> No
     Raises:
         OtherError: It shows something else.
     """
-    with Lagging(simulation("inf", recorder)).scenario() as deployment:
+    crashes = any(isinstance(step, Crash) for step in program)
+    with Lagging(simulation("inf", recorder, elections=crashes)).scenario() as deployment:
         player = Player(deployment, NAMES)
         for number, (step, seen) in enumerate(zip(program, wanted, strict=True)):
+            if isinstance(step, Crash):
+                continue
             if (other := player.play(step)) != seen:
                 raise OtherError(number, other)
 
@@ -101,6 +111,22 @@ def find(program: list[Any], wanted: list[Any]) -> str:
     number, other = furthest
     told = "\n".join(f"  {step}" for step in program[: number + 1])
     return f"{told}\nby a schedule, at best: {other}\nbut shown: {wanted[number]}"
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The primary crashes; by a schedule, it does so where it is chosen to."""
+
+
+def shown_with_crash(program: list[Any], lag: str) -> list[Any]:
+    set_of_test = simulation(lag)
+    control = ReplicaLag(set_of_test, enabled=True)
+    with Lagging(set_of_test).scenario() as deployment:
+        player = Player(deployment, NAMES)
+        return [
+            control.crash_primary() if isinstance(step, Crash) else player.play(step)
+            for step in program
+        ]
 
 
 def without(*kinds: type) -> st.SearchStrategy[list[Any]]:
@@ -139,6 +165,22 @@ def test_a_schedule_shows_what_a_set_with_held_members_shows(program):
     missing = find(program, shown(program, "0"))
     if missing:
         pytest.fail(missing, pytrace=False)
+
+
+@look_for_each(
+    before=without(Hold, CatchUp, Release, Causal, Snapshot, Transaction).map(lambda p: p[:6]),
+    after=without(Hold, CatchUp, Release, Causal, Snapshot, Transaction).map(lambda p: p[:6]),
+    lag=st.sampled_from(LAGS),
+)
+def test_a_schedule_shows_what_a_set_whose_primary_crashes_shows(before, after, lag):
+    program = [*before, Crash(), *after]
+    try:
+        wanted = shown_with_crash(program, lag)
+    except (EndlessWaitError, NoElectionError):
+        reject()
+    missing = find(program, wanted)
+    if missing:
+        pytest.fail(f"lag {lag}\n{missing}", pytrace=False)
 
 
 def test_with_everything_fresh_a_snapshot_has_the_newest_of_every_collection():
