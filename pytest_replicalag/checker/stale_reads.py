@@ -169,14 +169,14 @@ def _witnesses(observation: Observation, shorten: Shortener) -> Iterator[Witness
         (at, later) for position, missed, at, later in pairs if _follows(later, missed, position)
     )
     for guarantee, found in ((MONOTONIC_WRITES, of_session), (WRITES_FOLLOW_READS, following)):
-        for at_us, later in found:
+        at_us, later = next(found, (0, None))
+        if later is not None:
             yield Witness(
                 guarantee=guarantee,
                 text=f"{later.namespace}.{later.operation}({shorten.arguments(later.arguments)})",
                 call_site=None if later.caller is None else call_site(later.caller),
                 at=Duration.of_us(at_us),
             )
-            break
 
 
 def _follows(later: Write, missed: Write, position: int) -> bool:

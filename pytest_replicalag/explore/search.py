@@ -60,9 +60,8 @@ def search(run: Run, *, limit: int, seed: object, key: str) -> Outcome:
         key: Under which a failing schedule is remembered for the next search.
     """
     found = _searched(run, limit, seed, key)
-    if (
-        found.needs_crash
-    ):  # a schedule with a crash is shorter, and harder to read, than one without
+    if found.needs_crash:
+        # Hypothesis prefers what is shorter, as a schedule with a crash is; people do not.
         calm = _searched(run, limit, seed, f"{key} without a crash", lets_crash=False)
         if calm.failing is not None:
             return replace(calm, tried=found.tried, is_steady=found.is_steady and calm.is_steady)

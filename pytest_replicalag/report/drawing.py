@@ -5,7 +5,7 @@ Across, places are percentages, so that a drawing fits a phone and a wall with l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,7 +106,7 @@ def drawing(read: Mapping[str, Any], timeline: Mapping[str, Any]) -> Drawing:
         read: The read, as a document has it.
         timeline: Its timeline.
     """
-    scale = _Scale(timeline)
+    scale = _Scale(timeline, [witness["at_us"] for witness in read["witnesses"]])
     heights = [_FIRST + number * _LANE for number in range(len(timeline["lanes"]))]
     lanes = tuple(
         DrawnLane(
@@ -175,9 +175,9 @@ class _Scale:
         last_us: The last one.
     """
 
-    def __init__(self, timeline: Mapping[str, Any]) -> None:
+    def __init__(self, timeline: Mapping[str, Any], known_us: Sequence[int]) -> None:
         read_us = timeline["read_at_us"]
-        self.first_us = min([*timeline["written_at_us"], read_us])
+        self.first_us = min([*timeline["written_at_us"], *known_us, read_us])
         arrivals = [
             at for lane in timeline["lanes"] for at in lane["arrivals_us"] if at is not None
         ]

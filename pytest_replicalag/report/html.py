@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pytest_replicalag.engine_choice import REPLICASET
 from pytest_replicalag.report.drawing import Drawing, drawing, drawing_of_lost
 from pytest_replicalag.report.wording import (
     GUARANTEES,
@@ -60,7 +61,7 @@ def page(document: Mapping[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(
         document=document,
         options=list(_options(document["settings"])),
-        is_simulated=document["settings"].get("clock") != "wall",
+        is_simulated=_is_simulated(document["settings"]),
         summary=document["summary"],
         shared=_shared(document["findings"]),
         findings=findings,
@@ -136,13 +137,19 @@ def _asked_for(example: Mapping[str, Any]) -> str:
 
 def _shared(findings: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The read preference that most stale reads have in common, if several have one."""
+    examples = [found["example"] for found in findings if found["kind"] == "stale_read"]
     preferences = Counter(
-        found["example"]["read_preference"] for found in findings if found["kind"] == "stale_read"
+        example["read_preference"] for example in examples if not example["is_primary"]
     )
     [(preference, count)] = preferences.most_common(1) or [("", 0)]
     if count < _SEVERAL:
         return None
-    return {"preference": preference, "count": count, "of": preferences.total()}
+    return {"preference": preference, "count": count, "of": len(examples)}
+
+
+def _is_simulated(settings: Mapping[str, Any]) -> bool:
+    """Whether times are those of a clock that moves as the run tells it to."""
+    return settings.get("clock") != "wall" and settings.get("engine") != REPLICASET
 
 
 def _options(settings: Mapping[str, Any]) -> Iterator[str]:

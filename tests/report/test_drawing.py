@@ -70,3 +70,18 @@ def test_a_lost_write_ends_short_of_the_member_that_was_elected():
     [way] = made.ways
     assert way.is_late
     assert former.y < way.to_y < elected.y
+
+
+def test_what_was_read_before_the_first_write_that_is_shown_has_a_place():
+    seen = Witness(
+        guarantee="monotonic reads",
+        text="shop.orders.find_one({})",
+        call_site=READ.call_site,
+        at=Duration.of_us(500),
+        member="secondary-1",
+    )
+    [finding] = document_of(replace(READ, witnesses=(seen,)), lost=())["findings"]
+    made = drawing(finding["example"], finding["example"]["timeline"])
+    marks = {mark.kind: mark.x for lane in made.lanes for mark in lane.marks}
+    assert marks["seen"] == 3.0 < marks["write"]
+    assert made.first == "500 us"

@@ -119,6 +119,22 @@ class TestHtml:
         assert page(marked(document_of(), known=True)).count('class="known"') == 2
         assert 'id="known"' not in page(document_of())
 
+    def test_a_cause_that_stale_reads_share_is_told(self):
+        other = replace(READ, operation="find")
+        told = "2 of 2 stale reads have read preference secondaryPreferred."
+        assert told in page(document_of(READ, other))
+        on_primary = [replace(read, is_primary=True) for read in (READ, other)]
+        assert "stale reads have read preference" not in page(document_of(*on_primary))
+
+    @pytest.mark.parametrize(
+        ("said", "is_told"),
+        [({}, True), ({"clock": "wall"}, False), ({"engine": "replicaset"}, False)],
+    )
+    def test_it_says_whether_times_are_simulated(self, said, is_told):
+        document = document_of()
+        document["settings"].update(said)
+        assert ("Times are simulated" in page(document)) == is_told
+
     def test_a_lost_write_names_its_election(self):
         text = page(document_of(lost=(LOST,)))
         assert "secondary-1, which did not have it" in text
