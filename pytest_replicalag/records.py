@@ -17,6 +17,7 @@ __all__ = [
     "WRITES_FOLLOW_READS",
     "CallSite",
     "Commit",
+    "Creation",
     "Failover",
     "Fix",
     "Lane",
@@ -115,6 +116,30 @@ class Commit(Write):
         """The last write to that namespace; the last one of all if there is none."""
         own = [write for write in self.writes if write.namespace == namespace]
         return own[-1] if own else self
+
+
+class Creation(Write):
+    """The creation of a collection by its first write: an entry of the oplog before that.
+
+    Args:
+        write: That write.
+
+    Attributes:
+        write: As given.
+    """
+
+    __slots__ = ("write",)
+
+    def __init__(self, write: Write) -> None:
+        super().__init__(
+            write.operation,
+            write.namespace,
+            write.arguments,
+            write.caller,
+            write.session,
+            write.follows,
+        )
+        self.write = write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

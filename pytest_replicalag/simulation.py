@@ -25,7 +25,15 @@ from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.failovers import Failovers
 from pytest_replicalag.fronts.governor import Called, Causality, ReadPlan
 from pytest_replicalag.fronts.subject import Subject
-from pytest_replicalag.records import Commit, Observation, PastRead, Read, StaleRead, Write
+from pytest_replicalag.records import (
+    Commit,
+    Creation,
+    Observation,
+    PastRead,
+    Read,
+    StaleRead,
+    Write,
+)
 from pytest_replicalag.replicaset.changes import Changes
 from pytest_replicalag.replicaset.clock import Clock, VirtualClock, WallClock
 from pytest_replicalag.replicaset.explored import ExploredReplicaSet, IsRelevant, Schedule
@@ -374,7 +382,8 @@ class Simulation:
         entries = ((position, replica_set.oplog[position]) for position in missed.newest)
         told: dict[int, tuple[int, int, Write | None]] = {}
         for position, entry in entries:  # the last change of each write stands for it
-            told[id(entry.write)] = (position, now_us - entry.time_us, entry.write)
+            write = entry.write.write if isinstance(entry.write, Creation) else entry.write
+            told[id(write)] = (position, now_us - entry.time_us, write)
         observation = Observation(
             read=read,
             member=plan.member.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from pytest_replicalag.records import Commit, Write
+from pytest_replicalag.records import Commit, Creation, Write
 from pytest_replicalag.replicaset.oplog import NO_OP
 
 __all__ = ["Subject"]
@@ -33,8 +33,8 @@ class Subject(NamedTuple):
 
     def is_changed_by(self, write: Any) -> bool:
         """Whether a write can change what the read returns; True where it is not known."""
-        if write is NO_OP:
-            return False
+        if write is NO_OP or isinstance(write, Creation):
+            return False  # no document comes or goes
         if isinstance(write, Commit):
             return any(map(self.is_changed_by, write.writes))
         if not isinstance(write, Write):

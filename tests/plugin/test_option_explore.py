@@ -481,6 +481,32 @@ def test_a_driver_on_the_wire(project):
     assert "all 6 schedules pass" in result.stdout.str()
 
 
+NEW_COLLECTION = """
+    import pytest
+
+    @pytest.mark.replica_lag
+    def test_it(db):
+        db.{name}.insert_many([{{"_id": 1}}, {{"_id": 2}}])
+        assert db.{name}.count_documents({{}}) {expected}
+"""
+
+
+def test_no_read_of_documents_can_tell_whether_its_collection_is_there_yet(project):
+    """On the wire, its creation is in the oplog."""
+    project.pytester.makeconftest(textwrap.dedent(ON_THE_WIRE))
+    project.file("test_it", NEW_COLLECTION.format(name="young", expected="<= 2"))
+    result = project.run("--replica-lag-explore=100")
+    assert "all 3 schedules pass" in result.stdout.str()
+
+
+def test_a_collection_that_is_there_is_no_part_of_what_is_written_into_it(project):
+    project.pytester.makeconftest(textwrap.dedent(ON_THE_WIRE))
+    project.file("test_it", NEW_COLLECTION.format(name="new", expected="> 0"))
+    result = project.run("--replica-lag-explore=100")
+    result.assert_outcomes(failed=1)
+    assert "in part" not in result.stdout.str()
+
+
 @pytest.mark.slow
 def test_a_schedule_fails_a_hundred_times_of_a_hundred_in_another_process(project):
     project.file("test_it", VIEWS)

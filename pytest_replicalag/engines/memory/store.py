@@ -32,6 +32,7 @@ from pytest_replicalag.engines.memory.documents import copy_document, is_same
 from pytest_replicalag.engines.memory.journal import Journal, resting_journal
 from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
+from pytest_replicalag.records import Creation, Write
 
 __all__ = ["CollectionHistory", "DatabaseHistory", "ServerHistory", "StoreClasses"]
 
@@ -189,6 +190,19 @@ class CollectionHistory:
             super().create(**options)  # type: ignore[misc]
             if images is not None:
                 self.keep_images(images)
+
+    def create_for_write(self) -> None:
+        """Create the collection for the write that is under way: an entry of its own."""
+        journal = self._server.journal
+        if journal is None or not isinstance(journal.write, Write):
+            self.create()
+            return
+        write = journal.write
+        journal.write = Creation(write)
+        try:
+            self.create()
+        finally:
+            journal.write = write
 
     def keep_images(self, images: Any) -> None:
         """Set the option that lets change streams show documents before and after an update.

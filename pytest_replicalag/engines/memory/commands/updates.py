@@ -37,7 +37,7 @@ def ensure_created(collection: Any) -> None:
     """Create a collection that does not exist; a server keeps it when it becomes empty."""
     store = collection._store
     if not store.is_created:
-        store.create()
+        store.create_for_write()
 
 
 def validates(collection: Any, command: Mapping[str, Any]) -> bool:
