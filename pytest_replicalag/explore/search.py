@@ -64,7 +64,12 @@ def search(run: Run, *, limit: int, seed: object, key: str) -> Outcome:
         # Hypothesis prefers what is shorter, as a schedule with a crash is; people do not.
         calm = _searched(run, limit, seed, f"{key} without a crash", lets_crash=False)
         if calm.failing is not None:
-            return replace(calm, tried=found.tried, is_steady=found.is_steady and calm.is_steady)
+            return replace(
+                calm,
+                tried=found.tried,
+                is_exhausted=found.is_exhausted,
+                is_steady=found.is_steady and calm.is_steady,
+            )
     return found
 
 

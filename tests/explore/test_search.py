@@ -201,8 +201,26 @@ def test_the_primary_crashes_only_where_nothing_less_breaks_the_test(limit):
 
 def test_where_it_takes_a_crash_there_is_one():
     def run(recorder):
-        return any(recorder.choose_crash() or recorder.choose(2) * 0 for _ in range(3))
+        for _ in range(3):
+            if recorder.choose_crash():
+                return True
+            recorder.choose(2)  # which changes nothing
+        return False
 
     outcome = search(run, limit=100, seed=0, key="needed")
     assert outcome.needs_crash
-    assert outcome.failing is not None
+    assert outcome.failing.choices == (1,)
+
+
+def test_schedules_with_a_crash_are_others():
+    """What was searched without them is not all there is."""
+
+    def run(recorder):
+        if recorder.choose_crash():
+            recorder.choose(50)
+            return True
+        return recorder.choose(2) + recorder.choose(2) == 2
+
+    outcome = search(run, limit=100, seed=0, key="others")
+    assert not outcome.needs_crash
+    assert not outcome.is_exhausted

@@ -135,6 +135,19 @@ class TestHtml:
         document["settings"].update(said)
         assert ("Times are simulated" in page(document)) == is_told
 
+    @pytest.mark.parametrize(("failing", "is_told"), [(None, True), ("AQAAAQHfeg", False)])
+    def test_that_all_schedules_were_tried_is_said_where_none_fails(self, failing, is_told):
+        """What was tried before one failed is not all, though the search went on."""
+        document = document_of()
+        document["tests"][0]["exploration"] = {
+            "schedules_tried": 4,
+            "failing_schedule": failing,
+            "is_exhausted": True,
+            "is_steady": True,
+            "is_repeatable": True,
+        }
+        assert ("4: there are no others" in page(document)) == is_told
+
     def test_a_lost_write_names_its_election(self):
         text = page(document_of(lost=(LOST,)))
         assert "secondary-1, which did not have it" in text
