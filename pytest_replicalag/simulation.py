@@ -353,7 +353,8 @@ class Simulation:
         for position in range(after + 1, newest + 1):
             write = oplog[position].write
             for part in write.writes if isinstance(write, Commit) else (write,):
-                is_seen = isinstance(part, Write) and part.namespace != namespace
+                is_write = isinstance(part, Write) and not isinstance(part, Creation)
+                is_seen = is_write and part.namespace != namespace
                 if is_seen and read.get(part.namespace, 0) >= position:
                     found.append((position, oplog.time_us(position), part))
         return tuple(found)

@@ -10,6 +10,8 @@ from pymongo import ReadPreference
 from pymongo.read_preferences import Secondary
 from simulating import lagging
 
+from pytest_replicalag.records import Creation, Write
+
 
 @pytest.fixture
 def running() -> Any:
@@ -162,3 +164,16 @@ def test_a_causally_consistent_session_breaks_none(running):
         on(running, "users", "secondary-1").find_one(session=reader)
         on(running, "users", "secondary-2").find_one(session=reader)
     assert running.stale == []
+
+
+def test_who_has_read_an_empty_collection_knows_of_no_write_to_it(running):
+    """On the wire, the creation of a collection is in the oplog before its first write."""
+    replica_set = running.simulation.replica_set
+    with session(running) as writer, session(running) as reader:
+        running.client.forum.users.insert_one({"_id": "ada"}, session=writer)
+        own = replica_set.oplog[replica_set.oplog.last].write
+        first = Write("insert_one", "forum.posts", (), own.caller, own.session)
+        replica_set.oplog.append(replica_set.clock.now_us, Creation(first))
+        on(running, "posts", "secondary-1").find_one(session=reader)
+        on(running, "users", "secondary-2").find_one(session=reader)
+    assert told(running) == ()
