@@ -160,30 +160,29 @@ class Simulation:
             PyMongoError: What the driver or the server raises.
             EndlessWaitError: The wait could never end.
         """
-        with governor.lock:
-            self.replica_set.clock.round_trip()
-            member = self.select(read_preference, for_stream=for_stream, subject=subject)
-            if level is None and session is None and self._explored is None:
-                return ReadPlan(member, self.replica_set.applied(member))
-            concern = ReadConcern(
-                level=level,
-                after=0 if session is None else session.read_after(self),
-                at=None if session is None else session.read_at(self),
-            )
-            if came is not None:
-                concern = of_collection(self.replica_set, member, concern, came)
-            try:
+        try:
+            with governor.lock:
+                self.replica_set.clock.round_trip()
+                member = self.select(read_preference, for_stream=for_stream, subject=subject)
+                if level is None and session is None and self._explored is None:
+                    return ReadPlan(member, self.replica_set.applied(member))
+                concern = ReadConcern(
+                    level=level,
+                    after=0 if session is None else session.read_after(self),
+                    at=None if session is None else session.read_at(self),
+                )
+                if came is not None:
+                    concern = of_collection(self.replica_set, member, concern, came)
                 wait = self.start_read(operation, member, concern, max_time_ms)
-            except OperationFailure:
-                if session is not None:
-                    session.was_refused(self, member, level)
-                raise
-        self.wait_until(wait.until_us)
-        with governor.lock:
+            self.wait_until(wait.until_us)
             if wait.error is not None:
-                if session is not None:
-                    session.was_refused(self, member, level)
                 raise wait.error
+        except OperationFailure:
+            if session is not None:
+                with governor.lock:
+                    session.was_refused(self, member, level)
+            raise
+        with governor.lock:
             return self.finish_read(member, concern, subject)
 
     # What a front asks that does its waiting itself; it holds the lock.

@@ -51,6 +51,7 @@ class Identities:
         # A file may have changed since another run in this process.
         _lines.cache_clear()
         _statements.cache_clear()
+        statement_at.cache_clear()
 
     def path(self, path: str) -> str:
         """A file as a report names it: from the project's folder, by slashes.
@@ -110,6 +111,7 @@ def _name(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_LENGTH]
 
 
+@lru_cache(maxsize=4096)
 def statement_at(path: str, line: int) -> Statement:
     """The innermost statement at a line of a file; empty where the file cannot be read."""
     best: tuple[int, int, str] | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import (
     READ_YOUR_WRITES,
     CallSite,
@@ -30,7 +31,7 @@ from pytest_replicalag.report.run_report import (
 )
 from pytest_replicalag.report.schedules import verdict_line
 from pytest_replicalag.report.text_timeline import drawn
-from pytest_replicalag.report.wording import part_text, witness_text
+from pytest_replicalag.report.wording import known_text, part_text
 
 __all__ = ["section", "summary", "wrapped"]
 
@@ -139,7 +140,12 @@ def _role(read: StaleRead) -> str:
 def _witness(witness: Witness, read: StaleRead, width: int, show_path: ShowPath) -> Iterator[str]:
     """What the reader knew, under the guarantee that it makes a broken one."""
     site = [] if witness.call_site is None else site_lines(witness.call_site, width, show_path)
-    yield from labelled("known from", witness_text(witness, read), width, site)
+    where = f" on {witness.member}" if witness.member else ""
+    text = f"{witness.text}{where}, which {known_text(witness.guarantee)}"
+    if read.timeline is not None:
+        earlier = Duration.of_us(read.timeline.read_at.us - witness.at.us)
+        text += f", {earlier.text} earlier"
+    yield from labelled("known from", text, width, site)
 
 
 def _missed(label: str, write: MissedWrite, width: int, show_path: ShowPath) -> list[str]:

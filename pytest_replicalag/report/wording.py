@@ -11,8 +11,6 @@ from pytest_replicalag.records import (
     MONOTONIC_WRITES,
     READ_YOUR_WRITES,
     WRITES_FOLLOW_READS,
-    StaleRead,
-    Witness,
 )
 
 __all__ = [
@@ -30,7 +28,6 @@ __all__ = [
     "place",
     "sentence",
     "times",
-    "witness_text",
 ]
 
 TITLES: Final = {"stale_read": "Stale read", "lost_write": "Lost write"}
@@ -60,15 +57,6 @@ _KNOWN: Final = {
     WRITES_FOLLOW_READS: "was made by who had read what is missed, and had been read",
 }
 """What shows that each guarantee is broken, said of an earlier read, or of a later write."""
-
-
-def witness_text(witness: Witness, read: StaleRead) -> str:
-    """What shows that a guarantee is broken, for a terminal."""
-    where = f" on {witness.member}" if witness.member else ""
-    if read.timeline is None:
-        return f"{witness.text}{where}, which {_KNOWN[witness.guarantee]}"
-    earlier = Duration.of_us(read.timeline.read_at.us - witness.at.us)
-    return f"{witness.text}{where}, which {_KNOWN[witness.guarantee]}, {earlier.text} earlier"
 
 
 def known_text(guarantee: str) -> str:

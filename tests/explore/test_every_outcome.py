@@ -62,10 +62,20 @@ class Lagging(InProcess):
         self._simulation = given_simulation
 
 
+@dataclass(frozen=True)
+class Crash:
+    """The primary crashes; by a schedule, it does so where it is chosen to."""
+
+
 def shown(program: list[Any], lag: str) -> list[Any]:
-    with Lagging(simulation(lag)).scenario() as deployment:
+    set_of_test = simulation(lag)
+    control = ReplicaLag(set_of_test, enabled=True)
+    with Lagging(set_of_test).scenario() as deployment:
         player = Player(deployment, NAMES)
-        return [player.play(step) for step in program]
+        return [
+            control.crash_primary() if isinstance(step, Crash) else player.play(step)
+            for step in program
+        ]
 
 
 def by_schedule(program: list[Any], recorder: Recorder, wanted: list[Any]) -> None:
@@ -113,23 +123,8 @@ def find(program: list[Any], wanted: list[Any]) -> str:
     return f"{told}\nby a schedule, at best: {other}\nbut shown: {wanted[number]}"
 
 
-@dataclass(frozen=True)
-class Crash:
-    """The primary crashes; by a schedule, it does so where it is chosen to."""
-
-
-def shown_with_crash(program: list[Any], lag: str) -> list[Any]:
-    set_of_test = simulation(lag)
-    control = ReplicaLag(set_of_test, enabled=True)
-    with Lagging(set_of_test).scenario() as deployment:
-        player = Player(deployment, NAMES)
-        return [
-            control.crash_primary() if isinstance(step, Crash) else player.play(step)
-            for step in program
-        ]
-
-
 def without(*kinds: type) -> st.SearchStrategy[list[Any]]:
+    """Programs that have no steps of these kinds."""
     return programs.map(lambda steps: [step for step in steps if not isinstance(step, kinds)])
 
 
@@ -167,15 +162,14 @@ def test_a_schedule_shows_what_a_set_with_held_members_shows(program):
         pytest.fail(missing, pytrace=False)
 
 
-@look_for_each(
-    before=without(Hold, CatchUp, Release, Causal, Snapshot, Transaction).map(lambda p: p[:6]),
-    after=without(Hold, CatchUp, Release, Causal, Snapshot, Transaction).map(lambda p: p[:6]),
-    lag=st.sampled_from(LAGS),
-)
+HALVES = without(Hold, CatchUp, Release, Causal, Snapshot, Transaction).map(lambda steps: steps[:6])
+
+
+@look_for_each(before=HALVES, after=HALVES, lag=st.sampled_from(LAGS))
 def test_a_schedule_shows_what_a_set_whose_primary_crashes_shows(before, after, lag):
     program = [*before, Crash(), *after]
     try:
-        wanted = shown_with_crash(program, lag)
+        wanted = shown(program, lag)
     except (EndlessWaitError, NoElectionError):
         reject()
     missing = find(program, wanted)

@@ -8,6 +8,14 @@ from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import Witness
 from pytest_replicalag.report.drawing import drawing, drawing_of_lost
 
+EARLIER = Witness(
+    guarantee="monotonic reads",
+    text="shop.orders.find_one({})",
+    call_site=READ.call_site,
+    at=Duration.of_us(1_500),
+    member="secondary-1",
+)
+
 
 def drawn(timeline):
     [finding] = document_of(replace(READ, timeline=timeline), lost=())["findings"]
@@ -40,17 +48,10 @@ def test_the_way_of_a_write_that_is_not_there_ends_short_of_its_own_lane():
 
 
 def test_an_earlier_read_stands_on_its_member_and_a_later_write_on_the_primary():
-    seen = Witness(
-        guarantee="monotonic reads",
-        text="shop.orders.find_one({})",
-        call_site=READ.call_site,
-        at=Duration.of_us(1_500),
-        member="secondary-1",
-    )
     written = replace(
-        seen, guarantee="monotonic writes", text="shop.carts.insert_one({})", member=""
+        EARLIER, guarantee="monotonic writes", text="shop.carts.insert_one({})", member=""
     )
-    read = replace(READ, witnesses=(seen, written))
+    read = replace(READ, witnesses=(EARLIER, written))
     [finding] = document_of(read, lost=())["findings"]
     lanes = drawing(finding["example"], finding["example"]["timeline"]).lanes
     primary, first, second = ([mark.kind for mark in lane.marks] for lane in lanes)
@@ -73,13 +74,7 @@ def test_a_lost_write_ends_short_of_the_member_that_was_elected():
 
 
 def test_what_was_read_before_the_first_write_that_is_shown_has_a_place():
-    seen = Witness(
-        guarantee="monotonic reads",
-        text="shop.orders.find_one({})",
-        call_site=READ.call_site,
-        at=Duration.of_us(500),
-        member="secondary-1",
-    )
+    seen = replace(EARLIER, at=Duration.of_us(500))
     [finding] = document_of(replace(READ, witnesses=(seen,)), lost=())["findings"]
     made = drawing(finding["example"], finding["example"]["timeline"])
     marks = {mark.kind: mark.x for lane in made.lanes for mark in lane.marks}
