@@ -5,7 +5,6 @@ import asyncio.tasks
 import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -13,15 +12,18 @@ REAL = (time.sleep, asyncio.sleep, asyncio.tasks.sleep)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left():
+def nothing_is_left(tmp_path, monkeypatch):
     threads = threading.active_count()
-    folder = set(Path(tempfile.gettempdir()).iterdir())
-    yield
+    # A folder of its own: in the machine's, other processes make and remove theirs meanwhile.
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    yield folder
     assert (time.sleep, asyncio.sleep, asyncio.tasks.sleep) == REAL
     # Threads of other tests may end meanwhile.
     assert threading.active_count() <= threads
-    new = set(Path(tempfile.gettempdir()).iterdir()) - folder
-    assert not [path for path in new if "replica" in path.name.lower()]
+    assert list(folder.iterdir()) == []
 
 
 def test_sleeps_are_patched_in_a_lagged_tests_call_phase_only(project):
@@ -285,10 +287,7 @@ def test_sleeps_of_a_driver_do_not_count(project):
 
 
 @pytest.mark.slow
-def test_a_whole_run_leaves_no_thread_process_or_folder(project, monkeypatch, tmp_path):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
+def test_a_whole_run_leaves_no_thread_process_or_folder(project, tmp_path):
     project.buggy()
     project.file(
         "conftest",
@@ -307,4 +306,3 @@ def pytest_unconfigure(config):
     assert "threads: ['MainThread']" in result.outlines
     assert "sleeps: time asyncio.tasks" in result.outlines
     assert "patched: False False" in result.outlines
-    assert list(folder.iterdir()) == []
