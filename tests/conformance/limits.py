@@ -55,23 +55,7 @@ def _counts_by_stage(operation: Any) -> bool:
     )
 
 
-def _may_begin_with_nothing(operation: Any) -> bool:
-    """Whether it is a bulk write of several commands, of which the first may change nothing."""
-    if not isinstance(operation, Write) or operation.method != "bulk_write":
-        return False
-    commands = [
-        name.partition("_")[0].replace("replace", "update") for name, *_ in operation.arguments[0]
-    ]
-    return len(set(commands)) > 1 and commands[0] != "insert"
-
-
 LIMITS = (
-    Limit(
-        IN_PROCESS,
-        "The commands of a bulk write wait for its last write, when all are applied; a driver "
-        "waits for each before it sends the next.",
-        _may_begin_with_nothing,
-    ),
     Limit(
         IN_PROCESS,
         "A replacement by what is there already is not counted as a modification; a server counts "

@@ -15,7 +15,7 @@ pytest.importorskip("mirakuru", reason="the real replica set runs in: tox run -e
 
 from deployments import SECONDARIES, Deployment, InProcess, OnTheWire, observed, on
 from limits import MONGOD, meets_limit
-from pymongo import InsertOne, ReadPreference, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReadPreference, UpdateOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import Nearest, PrimaryPreferred, Secondary, SecondaryPreferred
@@ -213,6 +213,21 @@ def wtimeout_in_bulk_is_told_for_each_command(d):
     yield observed(lambda: c.insert_many([{"_id": "a"}, {"_id": "b"}]))
     requests = [InsertOne({"_id": "c"}), UpdateOne({"_id": 1}, {"$set": {"x": 7}})]
     yield observed(lambda: c.bulk_write([*requests, InsertOne({"_id": "d"})]))
+    yield everywhere(d)[0]
+
+
+@scenario
+def each_command_of_a_bulk_write_is_waited_for_before_the_next(d):
+    seeded(d)
+    d.hold("secondary-2")
+    c = d.collection(w=3, wtimeout=50)
+    nothing, something = DeleteOne({"_id": "none"}), InsertOne({"_id": "a"})
+    yield observed(lambda: c.bulk_write([nothing, something, nothing]))
+    refused = [UpdateOne({"_id": 1}, {"$set": {"x": 7}}), InsertOne({"_id": 1}), nothing]
+    yield observed(lambda: c.bulk_write(refused))
+    upserting = UpdateOne({"_id": "u"}, {"$set": {"x": 1}}, upsert=True)
+    one = d.collection(w=1)
+    yield observed(lambda: one.bulk_write([nothing, nothing, upserting]).bulk_api_result)
     yield everywhere(d)[0]
 
 

@@ -6,6 +6,7 @@ MongoDB manual, In-progress Transactions and Write Conflicts; What locks does a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import Condition, get_ident
 from threading import enumerate as threads
 from typing import Any, Final
@@ -16,7 +17,7 @@ from pytest_replicalag.fronts.governor import Governor
 from pytest_replicalag.fronts.mongomock.in_transaction import rebound
 from pytest_replicalag.fronts.reading import Target
 
-__all__ = ["write_beside"]
+__all__ = ["beside"]
 
 _EXCLUSIVE: Final = frozenset(
     {"create_index", "create_indexes", "drop", "drop_index", "drop_indexes", "rename"}
@@ -32,7 +33,18 @@ _LOOK_SECONDS: Final = 1.0
 """How often a wait looks whether the thread that it waits for is still there."""
 
 
-def write_beside(
+def beside(
+    governor: Governor,
+    engine: MemoryEngine,
+    operation: str,
+    target: Target,
+    apply: Callable[..., Any],
+) -> Callable[..., Any]:
+    """A write of the live data that may have to wait for a transaction."""
+    return partial(_write_beside, governor, engine, operation, target, apply)
+
+
+def _write_beside(
     governor: Governor,
     engine: MemoryEngine,
     operation: str,

@@ -17,7 +17,8 @@ from pytest_replicalag.engines.memory.comparison import Comparable, FindRead
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
-from pytest_replicalag.fronts.mongomock.beside import write_beside
+from pytest_replicalag.fronts.mongomock.beside import beside
+from pytest_replicalag.fronts.mongomock.bulk_write import OrderedBulkWrite, is_ordered
 from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction
 from pytest_replicalag.fronts.mongomock.known_primary import KnownPrimary, is_retryable
 from pytest_replicalag.fronts.mongomock.options import Retries
@@ -52,6 +53,7 @@ class Front:
         self.in_transaction = InTransaction(governor, engine)
         self.retries = Retries()
         self._known_primary = KnownPrimary(governor)
+        self._bulk_write = OrderedBulkWrite(governor, engine)
 
     def attach(self) -> Journal | None:
         """Let the running simulation log writes; the caller holds the lock.
@@ -103,13 +105,15 @@ class Front:
         if session is not None or concern or running.failovers.is_possible:
             self._before_write(session, running, operation, args, kwargs, concern)
         acknowledged = concern.get("w") != 0
+        if operation == "bulk_write" and acknowledged and is_ordered(args, kwargs):
+            return self._bulk_write.run(running, target, session, concern, apply, args, kwargs)
         failure: Exception | None = None
         result = None
         with self.governor.lock:
             self.engine.attach(running.journal)
             self.engine.expire()
             if self.engine.server.had_transactions:
-                apply = self._beside(operation, target, apply)
+                apply = beside(self.governor, self.engine, operation, target, apply)
             number = 0 if session is None else session.number
             write = running.write(operation, target.namespace, args, number)
             try:
@@ -124,16 +128,14 @@ class Front:
             position = running.replica_set.oplog.last
             if session is not None and acknowledged:
                 session.has_written(running, position)
-        if not acknowledged:
-            return None if failure else unacknowledged(result)
-        if failure is None and operation not in BULKS:
-            trouble = running.acknowledge(operation, position, concern)
-            if trouble is None:
-                write.acknowledged = concern
-                return result
+        if failure is not None or operation in BULKS or not acknowledged:
+            waits = batches(operation, args, kwargs)
+            return self._finish(running, write, waits, result, failure, position, concern)
+        trouble = running.acknowledge(operation, position, concern)
+        if trouble is not None:
             raise server_errors.write_concern_exception(trouble)
-        waits = batches(operation, args, kwargs, failure)
-        return self._finish(running, write, waits, result, failure, position, concern)
+        write.acknowledged = concern
+        return result
 
     def _before_write(
         self,
@@ -166,14 +168,8 @@ class Front:
         with self.governor.lock:
             self.engine.attach(None)
             if self.engine.server.had_transactions:
-                apply = self._beside(operation, target, apply)
+                apply = beside(self.governor, self.engine, operation, target, apply)
             return apply(*args, **kwargs)
-
-    def _beside(
-        self, operation: str, target: Target, apply: Callable[..., Any]
-    ) -> Callable[..., Any]:
-        """A write of the live data that may have to wait for a transaction."""
-        return partial(write_beside, self.governor, self.engine, operation, target, apply)
 
     def _finish(
         self,
@@ -185,7 +181,9 @@ class Front:
         position: int,
         concern: dict[str, Any],
     ) -> Any:
-        """End a write that failed, or one of several commands, each of which waits by itself."""
+        """End a write that failed, is of several commands, or is not acknowledged."""
+        if concern.get("w") == 0:
+            return unacknowledged(result)
         operation = write.operation
         if operation in NOT_WAITING and not isinstance(failure, BulkWriteError):
             waits = 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
 from typing import Any, Final
 
 from pymongo.errors import BulkWriteError
+
+from pytest_replicalag.fronts.mongomock.bulk_write import command_name
 
 __all__ = ["BULKS", "NOT_WAITING", "batches", "outcome", "unacknowledged"]
 
@@ -23,34 +24,20 @@ NOT_WAITING: Final = (
 """Operations that, if they fail, do not wait for their write concern."""
 
 
-def batches(
-    operation: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], failure: Exception | None
-) -> int:
+def batches(operation: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     """How many commands the driver sends for an operation; each waits for its write concern.
 
-    An ordered bulk write sends each run of requests of one kind as one command, up to the request
-    that failed; an unordered one sends all requests of a kind together.
+    An unordered bulk write sends all requests of a kind together.
 
     Args:
         operation: The method's name.
         args: What it was called with.
         kwargs: The same.
-        failure: What it failed with, or None.
     """
     if operation != "bulk_write":
         return 1
-    commands = [_command(request) for request in (args[0] if args else kwargs["requests"])]
-    if not (args[1] if len(args) > 1 else kwargs.get("ordered", True)):
-        return len(set(commands))
-    if isinstance(failure, BulkWriteError):
-        details: Any = failure.details
-        commands = commands[: details["writeErrors"][0]["index"] + 1]
-    return sum(1 for _ in groupby(commands))
-
-
-def _command(request: Any) -> str:
-    kind = type(request).__name__
-    return "insert" if kind == "InsertOne" else kind[:6].replace("Replac", "Update").lower()
+    requests = args[0] if args else kwargs["requests"]
+    return len({command_name(request) for request in requests})
 
 
 def outcome(result: Any, failure: Exception | None, errors: list[dict[str, Any]]) -> Any:

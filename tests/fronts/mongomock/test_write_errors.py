@@ -14,6 +14,7 @@ from pymongo.errors import (
     BulkWriteError,
     DuplicateKeyError,
     ExecutionTimeout,
+    InvalidOperation,
     NotPrimaryError,
     OperationFailure,
     WriteConcernError,
@@ -167,6 +168,34 @@ def test_bulk_write_waits_once_for_each_command_that_is_sent(running, requests, 
     errors = caught.value.details["writeConcernErrors"]
     assert errors == [timed_out(w=3, wtimeout=100)] * commands
     assert str(running.control.now()) == f"{2 + 100 * commands}ms"
+
+
+def test_a_command_of_a_bulk_write_is_waited_for_before_the_next_is_sent():
+    with lagging(lag="inf,inf", read_preference="primary") as running:
+        collection = of(running, w=3, wtimeout=100)
+        with pytest.raises(BulkWriteError) as caught:
+            collection.bulk_write([DeleteOne({"_id": "none"}), INSERT, UPDATE])
+        assert caught.value.details["writeConcernErrors"] == [timed_out(w=3, wtimeout=100)] * 2
+        assert caught.value.details["nInserted"] == 1
+        oplog = running.simulation.replica_set.oplog
+        assert [oplog.time_us(position) for position in (1, 2)] == [1_000, 101_000]
+
+
+def test_errors_and_upserts_of_a_bulk_write_tell_the_index_of_the_request(running):
+    upsert = UpdateOne({"_id": "u"}, {"$set": {"x": 1}}, upsert=True)
+    with pytest.raises(BulkWriteError) as caught:
+        of(running, w=1).bulk_write([InsertOne({"_id": "i"}), upsert, InsertOne({"_id": "i"})])
+    (refused,) = caught.value.details["writeErrors"]
+    assert (refused["index"], refused["code"]) == (2, 11000)
+    assert caught.value.details["upserted"] == [{"index": 1, "_id": "u"}]
+    assert caught.value.details["nInserted"] == 1
+
+
+@pytest.mark.parametrize("requests", [[], [InsertOne({"_id": "i"}), {"_id": 5}]])
+def test_a_bulk_write_that_the_library_refuses_writes_nothing(running, requests):
+    with pytest.raises((InvalidOperation, AttributeError, TypeError)):
+        of(running, w=1).bulk_write(requests)
+    assert running.client.d.c.find_one({"_id": "i"}) is None
 
 
 def test_bulk_write_takes_its_requests_by_keyword(running):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hypothesis.strategies as st
@@ -63,7 +65,9 @@ class Bulks(Writing):
                 **options,
             )
 
-        if self.deployment.is_wire and session != 3:
+        if ordered and not self.deployment.is_wire and session != 3 and concern.get("w") != 0:
+            self.in_order(namespace, run, requests, concern, session)
+        elif self.deployment.is_wire and session != 3:
             self.by_commands(namespace, run, requests, ordered, concern, session)
         else:
             self.at_once(namespace, run, requests, ordered, concern, session)
@@ -122,6 +126,87 @@ class Bulks(Writing):
             return sum(a != b for a, b in zip([None, *sent], sent, strict=False))
 
         self.write(namespace, run, concern, session, bare=bare, batches=batches)
+
+    def in_order(self, namespace: Any, run: Any, requests: Any, concern: Any, session: Any) -> None:
+        """Check an ordered bulk write in process: one round trip, in which each command waits."""
+        options = {} if session is None else {"session": self.sessions[session]}
+        collection = self.client[namespace[0]].get_collection(
+            namespace[1], write_concern=WriteConcern(**concern)
+        )
+        self.expire()
+        self.naive.now_us += ROUND_TRIP_US
+        with self.noting_acknowledgements() as ended:
+            _, error = self.attempt(lambda: run(collection, **options))
+        expected: dict[str, Any] = {"nInserted": 0, "writeErrors": [], "writeConcernErrors": []}
+        for group in commands_of(requests, True):
+            self.expire()
+            failure = self.apply(namespace, group, expected)
+            if failure is not None:  # the library itself gives up
+                assert self.deployment.told(error) == self.deployment.told(failure)
+                break
+            if session is not None:
+                self.times[session] = max(self.times[session], self.naive.newest)
+            ended_us, has_expired = ended.pop(0) if ended else (None, None)
+            ending = self.acknowledge(concern, has_expired, ended_us)
+            if ending == "never":
+                assert self.deployment.is_endless(error), error
+                break
+            if ending != "over":
+                expected["writeConcernErrors"].append(ending)
+            if expected["writeErrors"]:
+                self.check_details(error, expected)
+                break
+        else:
+            self.check_details(error, expected)
+        assert not ended
+        assert self.simulation.replica_set.oplog.last == self.naive.newest
+
+    def apply(self, namespace: Any, group: Any, expected: dict[str, Any]) -> Exception | None:
+        """Run the requests of a command in the reference, up to the first that is refused.
+
+        Returns:
+            What the library gives up with, or None.
+        """
+        for index, (method, arguments) in group:
+            try:
+                self.on_bare(namespace, method, arguments)
+            except pymongo.errors.WriteError as refused:
+                expected["writeErrors"].append((index, refused.code))
+                return None
+            except Exception as failure:
+                return failure
+            expected["nInserted"] += method == "insert_one"
+        return None
+
+    def check_details(self, error: Exception | None, expected: dict[str, Any]) -> None:
+        """Check what a bulk write that has come to its end tells."""
+        if not expected["writeErrors"] and not expected["writeConcernErrors"]:
+            assert error is None, error
+            return
+        assert isinstance(error, BulkWriteError), error
+        details: Any = error.details
+        assert details["nInserted"] == expected["nInserted"]
+        refused = [(found["index"], found["code"]) for found in details["writeErrors"]]
+        assert refused == expected["writeErrors"]
+        late = [found["code"] for found in details["writeConcernErrors"]]
+        assert late == expected["writeConcernErrors"]
+
+    @contextmanager
+    def noting_acknowledgements(self) -> Iterator[list[tuple[int, bool]]]:
+        """Notes after each acknowledgement in process the time, and whether it took too long."""
+        ended: list[tuple[int, bool]] = []
+        acknowledge = self.simulation.acknowledge
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            error = acknowledge(*args, **kwargs)
+            ended.append((self.control.now().us, error is not None and error["code"] == 64))
+            return error
+
+        self.simulation.acknowledge = noted
+        try:
+            yield ended
+        finally:
+            del self.simulation.acknowledge
 
     def by_commands(
         self,
