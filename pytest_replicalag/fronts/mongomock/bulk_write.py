@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
@@ -22,7 +23,7 @@ from pytest_replicalag.records import Write
 
 __all__ = ["OrderedBulkWrite", "command_name", "is_ordered"]
 
-_PARAMETERS: Final = ("requests", "ordered", "bypass_document_validation", "session", "comment")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _COUNTS: Final = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
 
 
@@ -51,11 +52,13 @@ class _Reply(NamedTuple):
         start: The index of its first request.
         told: Counts, `upserted` and `writeErrors`, with the indexes of the command.
         result_class: The library's class of results; None if a request failed.
+        failure: What the whole command failed with, or None.
     """
 
     start: int
-    told: Mapping[str, Any]
-    result_class: type[Any] | None
+    told: Mapping[str, Any] = _NOTHING
+    result_class: type[Any] | None = None
+    failure: OperationFailure | None = None
 
 
 class OrderedBulkWrite:
@@ -97,24 +100,30 @@ class OrderedBulkWrite:
             BulkWriteError: It failed in part, or had a write concern error.
             PyMongoError: What else `apply` raises; what the commands before did stays.
         """
-        requests, options = _given(args, kwargs)
+        options = {**kwargs}
+        if not args and "requests" not in options:
+            return apply(**options)  # which says what is missing
+        requests, *others = args or (options.pop("requests"),)
         number = 0 if session is None else session.number
         begin = partial(running.write, "bulk_write", target.namespace, args, number)
         write: Write | None = None
         replies: list[_Reply] = []
         errors: list[dict[str, Any]] = []
-        for command in _commands_of(requests):
+        for command in _commands_of(list(requests)):
             with self._governor.lock:
                 self._engine.attach(running.journal)
                 self._engine.expire()
                 write = running.journal.write = write or begin()
+                send = partial(self._bound(target, apply), command.requests, *others, **options)
                 try:
-                    reply = self._send(target, apply, command, options)
+                    reply = _sent(command, send)
                 finally:
                     running.journal.write = None
                 position = running.replica_set.oplog.last
                 if session is not None:
                     session.has_written(running, position)
+            if reply.failure is not None:
+                raise reply.failure
             replies.append(reply)
             error = running.acknowledge("bulk_write", position, concern)
             if error is not None:
@@ -125,23 +134,22 @@ class OrderedBulkWrite:
             write.acknowledged = concern
         return _result(replies, errors)
 
-    def _send(
-        self, target: Target, apply: Callable[..., Any], command: _Command, options: dict[str, Any]
-    ) -> _Reply:
-        """Apply one command; the caller holds the lock."""
-        if self._engine.server.had_transactions:
-            apply = beside(self._governor, self._engine, "bulk_write", target, apply)
-        try:
-            result = apply(command.requests, **options)
-        except BulkWriteError as error:
-            return _Reply(command.start, error.details or {}, None)
-        return _Reply(command.start, result.bulk_api_result, type(result))
+    def _bound(self, target: Target, apply: Callable[..., Any]) -> Callable[..., Any]:
+        """The library's method, which may have to wait for a transaction."""
+        if not self._engine.server.had_transactions:
+            return apply
+        return beside(self._governor, self._engine, "bulk_write", target, apply)
 
 
-def _given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The requests and the other arguments of a bulk write, the latter by their names."""
-    given = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
-    return list(given.pop("requests")), given
+def _sent(command: _Command, send: Callable[[], Any]) -> _Reply:
+    """The reply to a command."""
+    try:
+        result = send()
+    except BulkWriteError as error:
+        return _Reply(command.start, error.details or {})
+    except OperationFailure as error:
+        return _Reply(command.start, failure=error)
+    return _Reply(command.start, result.bulk_api_result, type(result))
 
 
 def _commands_of(requests: list[Any]) -> list[_Command]:

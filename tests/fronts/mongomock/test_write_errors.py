@@ -198,6 +198,11 @@ def test_a_bulk_write_that_the_library_refuses_writes_nothing(running, requests)
     assert running.client.d.c.find_one({"_id": "i"}) is None
 
 
+def test_a_bulk_write_without_requests_is_told_what_is_missing(running):
+    with pytest.raises(TypeError, match="requests"):
+        of(running, w=1).bulk_write()
+
+
 def test_bulk_write_takes_its_requests_by_keyword(running):
     result = of(running, w=2).bulk_write(requests=[InsertOne({"_id": 9})])
     assert result.inserted_count == 1
