@@ -21,10 +21,11 @@ from pytest_replicalag.fronts.mongomock.session import ClientSession
 from pytest_replicalag.fronts.reading import Target
 from pytest_replicalag.records import Write
 
-__all__ = ["OrderedBulkWrite", "command_name", "is_ordered"]
+__all__ = ["COUNTS", "OrderedBulkWrite", "command_name", "is_ordered"]
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-_COUNTS: Final = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
+COUNTS: Final = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
+"""What the result of a bulk write counts."""
 
 
 def is_ordered(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
@@ -178,7 +179,7 @@ def _result(replies: Sequence[_Reply], errors: list[dict[str, Any]]) -> Any:
         BulkWriteError: It failed in part, or had a write concern error.
     """
     whole: dict[str, Any] = {
-        **{name: sum(reply.told.get(name, 0) for reply in replies) for name in _COUNTS},
+        **{name: sum(reply.told.get(name, 0) for reply in replies) for name in COUNTS},
         "upserted": _numbered(replies, "upserted"),
         "writeErrors": _numbered(replies, "writeErrors"),
         "writeConcernErrors": errors,

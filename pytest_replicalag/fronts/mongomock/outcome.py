@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pymongo.errors import BulkWriteError
 
-from pytest_replicalag.fronts.mongomock.bulk_write import command_name
+from pytest_replicalag.fronts.mongomock.bulk_write import COUNTS, command_name
 
 __all__ = ["BULKS", "NOT_WAITING", "batches", "outcome", "unacknowledged"]
 
@@ -63,7 +63,7 @@ def outcome(result: Any, failure: Exception | None, errors: list[dict[str, Any]]
 
 
 def _counts(result: Any) -> dict[str, Any]:
-    counts = {"nInserted": 0, "nUpserted": 0, "nMatched": 0, "nModified": 0, "nRemoved": 0}
+    counts = dict.fromkeys(COUNTS, 0)
     if hasattr(result, "bulk_api_result"):
         return {**counts, "upserted": [], **result.bulk_api_result}
     return {**counts, "nInserted": len(result.inserted_ids), "upserted": []}

@@ -119,13 +119,10 @@ class Bulks(Writing):
                 return "", BulkWriteError({"writeErrors": errors, "nInserted": inserted})
             return plain(None), None
 
-        def batches(error: Any) -> int:
-            """Runs of one command if ordered, else one for each command."""
-            if not ordered:
-                return len(set(sent))
-            return sum(a != b for a, b in zip([None, *sent], sent, strict=False))
-
-        self.write(namespace, run, concern, session, bare=bare, batches=batches)
+        # Ordered, only what nobody waits for comes here: `w: 0`, and what is refused.
+        self.write(
+            namespace, run, concern, session, bare=bare, batches=lambda error: len(set(sent))
+        )
 
     def in_order(self, namespace: Any, run: Any, requests: Any, concern: Any, session: Any) -> None:
         """Check an ordered bulk write in process: one round trip, in which each command waits."""
