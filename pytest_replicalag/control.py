@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from pytest_replicalag.call_sites import caller
-from pytest_replicalag.clients import wrap
 from pytest_replicalag.durations import ZERO, Duration, as_duration
 from pytest_replicalag.engine_choice import MEMORY, chosen
 from pytest_replicalag.errors import ClockError, EngineError, SettingError, UnknownMemberError
@@ -95,6 +94,8 @@ class ReplicaLag:
 
     def wrap(self, client: _Client) -> _Client:
         """A client of the simulated set; see `pytest_replicalag.wrap`."""
+        from pytest_replicalag.clients import wrap  # loads what only wrapped clients need
+
         return wrap(client)
 
     @property

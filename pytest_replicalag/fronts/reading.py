@@ -17,7 +17,7 @@ from pytest_replicalag.fronts.pipelines import joined
 from pytest_replicalag.records import Read
 from pytest_replicalag.replicaset import server_errors
 
-__all__ = ["Asked", "Target", "answer", "in_words"]
+__all__ = ["Asked", "Target", "answer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,16 +157,3 @@ def _check_joined(
             oplog = running.replica_set.oplog
             times = oplog.timestamp(position), oplog.timestamp(came)
             raise server_errors.snapshot_unavailable(*times)
-
-
-_MODES = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
-
-
-def in_words(read_preference: Any) -> str:
-    """A read preference as the manual writes it, such as `secondary, tags {"dc": "ny"}`."""
-    words = [_MODES[read_preference.mode]]
-    if tag_sets := [dict(tags) for tags in read_preference.tag_sets or () if tags]:
-        words.append(f"tags {', '.join(map(str, tag_sets))}")
-    if read_preference.max_staleness != -1:
-        words.append(f"max staleness {read_preference.max_staleness} s")
-    return ", ".join(words)

@@ -32,6 +32,13 @@ def test_importing_the_plugin_imports_nothing_heavy():
     assert run(f"import pytest_replicalag.plugin\n{PRINT}") == "heavy:\n"
 
 
+@pytest.mark.parametrize("module", ["endpoints.mongod", "running"])
+def test_what_a_run_on_a_node_needs_does_not_load_the_memory_engine(module):
+    code = f"import pytest_replicalag.{module}, sys\n"
+    loaded = "{*sys.modules} & {'mongomock', 'pytest_replicalag.engines.memory.engine'}"
+    assert run(f"{code}print({loaded})") == "set()\n"
+
+
 def test_the_check_itself_sees_what_is_imported():
     heavy = run(f"import asyncio, pytest_replicalag.clients\n{PRINT}").split()
     assert {"asyncio", "bson", "mongomock", "pymongo"} <= set(heavy)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bson.errors import BSONError
 
-from pytest_replicalag.engines.memory.commands import describe
+from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.mongod.replies import decoded
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.wire.request import Request

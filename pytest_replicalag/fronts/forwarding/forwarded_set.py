@@ -12,7 +12,7 @@ from bson import Timestamp
 from pytest_replicalag.engines.mongod.history import History
 from pytest_replicalag.fronts.forwarding.members_data import Asked
 from pytest_replicalag.fronts.governor import Governor, Running
-from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
+from pytest_replicalag.fronts.wire.endpoint_set import EndpointSet
 
 __all__ = ["ForwardedSet"]
 

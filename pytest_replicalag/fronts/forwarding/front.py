@@ -27,12 +27,12 @@ from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.sessions import Sessions
 from pytest_replicalag.fronts.forwarding.writes import WRITES, Writes
 from pytest_replicalag.fronts.governor import Governor
+from pytest_replicalag.fronts.wire.bad_messages import check_message
 from pytest_replicalag.fronts.wire.callers import Callers
-from pytest_replicalag.fronts.wire.change_streams import opens_stream
 from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients
-from pytest_replicalag.fronts.wire.codec import command_of
 from pytest_replicalag.fronts.wire.error_replies import error_reply
 from pytest_replicalag.fronts.wire.handshake import Handshake
+from pytest_replicalag.fronts.wire.kinds import opens_stream, writes_out
 from pytest_replicalag.fronts.wire.protocol import (
     OP_QUERY,
     Message,
@@ -46,7 +46,6 @@ from pytest_replicalag.fronts.wire.reply_times import told_position
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.requests import Requests
 from pytest_replicalag.fronts.wire.status import Status
-from pytest_replicalag.fronts.wire.writes import writes_out
 
 __all__ = ["ForwardingFront"]
 
@@ -165,8 +164,7 @@ class ForwardingFront:
         self, connection: ForwardedConnection, data: bytes, message: Message
     ) -> Forwarded | None:
         """The request that a message makes; None if it makes none, as the node may tell."""
-        if message.error is not None:
-            command_of(message)  # raises what a server answers
+        check_message(message)
         try:
             command = decoded(message.body)
         except (BSONError, ValueError, RecursionError):

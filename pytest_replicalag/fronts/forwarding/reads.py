@@ -26,8 +26,8 @@ from pytest_replicalag.fronts.forwarding.staleness import Staleness
 from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.pipelines import joined
 from pytest_replicalag.fronts.subject import Subject
+from pytest_replicalag.fronts.wire.kinds import counts_metadata
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
-from pytest_replicalag.fronts.wire.reads import counts_metadata
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait

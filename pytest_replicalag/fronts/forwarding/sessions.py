@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_replicalag.fronts.wire.endpoint_set import EndpointSet
 from pytest_replicalag.fronts.wire.request import Request
-from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 from pytest_replicalag.records import Write
 
 __all__ = ["Sessions"]

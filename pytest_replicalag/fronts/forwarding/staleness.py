@@ -22,7 +22,7 @@ from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
 from pytest_replicalag.fronts.forwarding.members_data import Asked, MembersData
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.governor import ReadPlan
-from pytest_replicalag.fronts.reading import in_words
+from pytest_replicalag.fronts.in_words import in_words
 from pytest_replicalag.fronts.wire.protocol import BODY_AT
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.records import PastRead, Read

@@ -21,11 +21,11 @@ from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.sessions import Sessions
 from pytest_replicalag.fronts.governor import Running
+from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, writes_out
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences, check_secondary_ok
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.write_replies import not_primary, unacknowledged
-from pytest_replicalag.fronts.wire.writes import CATALOG_WRITES, writes_out
 from pytest_replicalag.records import Commit, Write
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 

@@ -17,6 +17,7 @@ from pytest_replicalag.engines.memory.comparison import Comparable, FindRead
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
+from pytest_replicalag.fronts.in_words import in_words
 from pytest_replicalag.fronts.mongomock.beside import beside
 from pytest_replicalag.fronts.mongomock.bulk_write import OrderedBulkWrite, is_ordered
 from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction
@@ -30,7 +31,7 @@ from pytest_replicalag.fronts.mongomock.outcome import (
     unacknowledged,
 )
 from pytest_replicalag.fronts.mongomock.session import ClientSession
-from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
+from pytest_replicalag.fronts.reading import Asked, Target, answer
 from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.records import Write
 from pytest_replicalag.replicaset import server_errors

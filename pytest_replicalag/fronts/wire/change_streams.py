@@ -11,7 +11,6 @@ in the background does not make its lag vanish.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any, Final
 
 from bson import Int64
@@ -26,7 +25,7 @@ from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.member import Member
 
-__all__ = ["ChangeStreams", "StreamSource", "opens_stream"]
+__all__ = ["ChangeStreams", "StreamSource"]
 
 _AWAIT_MS: Final = 1_000
 """How long a `getMore` waits for events if it does not say."""
@@ -41,14 +40,6 @@ ever."""
 
 _IDLE_S: Final = 0.05
 """A moment: nobody else has sent a command for so long."""
-
-
-def opens_stream(command: Mapping[str, Any]) -> bool:
-    """Whether an `aggregate` opens a change stream."""
-    pipeline = command.get("pipeline")
-    if not isinstance(pipeline, list) or not pipeline:
-        return False
-    return isinstance(pipeline[0], Mapping) and "$changeStream" in pipeline[0]
 
 
 class StreamSource:

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.memory import commands as data
 from pytest_replicalag.fronts.wire import authentication
 from pytest_replicalag.fronts.wire.catalog import Catalog
-from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, opens_stream
+from pytest_replicalag.fronts.wire.change_streams import ChangeStreams
 from pytest_replicalag.fronts.wire.clients import Clients
 from pytest_replicalag.fronts.wire.connection import Connection
 from pytest_replicalag.fronts.wire.cursors import Cursors
@@ -25,6 +26,7 @@ from pytest_replicalag.fronts.wire.introductions import (
     check_metadata,
     metadata_sent_again,
 )
+from pytest_replicalag.fronts.wire.kinds import opens_stream, writes_out
 from pytest_replicalag.fronts.wire.protocol import RequestedCloseError
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
@@ -35,7 +37,7 @@ from pytest_replicalag.fronts.wire.status import Status
 from pytest_replicalag.fronts.wire.step_down import StepDown
 from pytest_replicalag.fronts.wire.transactions import Transactions
 from pytest_replicalag.fronts.wire.unknown import unknown_command
-from pytest_replicalag.fronts.wire.writes import Writes, writes_out
+from pytest_replicalag.fronts.wire.writes import Writes
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Command", "Commands"]
@@ -386,7 +388,7 @@ def _method(request: Request) -> str:
     """The method of a driver that sends a command, such as `insert_one`."""
     if request.name in _ENDINGS:
         return _ENDINGS[request.name]
-    return data.describe(request.name, request.command)[0]
+    return describe(request.name, request.command)[0]
 
 
 async def _changed(reply: Awaitable[Reply], fault: Fault) -> Reply:

@@ -14,10 +14,10 @@ import sys
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from pytest_replicalag.fronts.wire.endpoint_set import EndpointSet
 from pytest_replicalag.fronts.wire.protocol import MAX_MESSAGE_BYTES
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES
-from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 
 __all__ = ["VERSION", "Handshake"]
 

@@ -12,9 +12,11 @@ from bson import Int64, Timestamp
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.comparison import Comparable, FindRead
 from pytest_replicalag.fronts.governor import ReadPlan
-from pytest_replicalag.fronts.reading import Asked, Target, answer, in_words
+from pytest_replicalag.fronts.in_words import in_words
+from pytest_replicalag.fronts.reading import Asked, Target, answer
 from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, Documents, Source
+from pytest_replicalag.fronts.wire.kinds import counts_metadata
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
@@ -222,11 +224,6 @@ class Reads:
             number = cursor.number
         namespace = request.cursor_namespace
         return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": namespace}}
-
-
-def counts_metadata(request: Request) -> bool:
-    """Whether it counts from metadata, which are as new as the member at each read concern."""
-    return request.name == "count" and not request.command.get("query")
 
 
 def batch_last(reply: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from typing import Any
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.callers import Callers, client_of
 from pytest_replicalag.fronts.wire.clients import Clients
+from pytest_replicalag.fronts.wire.endpoint_set import EndpointSet
 from pytest_replicalag.fronts.wire.peer import Peer
 from pytest_replicalag.fronts.wire.protocol import Message
 from pytest_replicalag.fronts.wire.request import Request
-from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 from pytest_replicalag.replicaset.member import Member
 
 __all__ = ["Requests"]

@@ -8,9 +8,10 @@ Driver specification, Retryable Writes. MongoDB manual, Retryable Writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pytest_replicalag.engines.memory.commands import Statement
+if TYPE_CHECKING:
+    from pytest_replicalag.engines.memory.commands import Statement
 
 __all__ = ["RETRYABLE_WRITES", "STATEMENTS", "Applied", "apply_once"]
 

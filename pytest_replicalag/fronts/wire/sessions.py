@@ -10,19 +10,21 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bson import Binary
 from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.transactions import Transaction
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.retryable_writes import Applied
 from pytest_replicalag.records import Commit, Write
 from pytest_replicalag.replicaset import transaction_errors
 from pytest_replicalag.replicaset.server_errors import operation_failure
+
+if TYPE_CHECKING:
+    from pytest_replicalag.engines.memory.transactions import Transaction
 
 __all__ = [
     "TIMEOUT_MINUTES",

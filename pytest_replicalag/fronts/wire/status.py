@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from bson import Int64, ObjectId
 
+from pytest_replicalag.fronts.wire.endpoint_set import EndpointSet
 from pytest_replicalag.fronts.wire.handshake import VERSION
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 from pytest_replicalag.replicaset.member import Member
 
 __all__ = ["Status"]

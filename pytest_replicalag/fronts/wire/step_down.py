@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Final
 
+from pytest_replicalag.fronts.wire.endpoint_set import EndpointSet
 from pytest_replicalag.fronts.wire.reads import pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
-from pytest_replicalag.fronts.wire.simulated_set import EndpointSet
 from pytest_replicalag.replicaset import elections, server_errors
 
 __all__ = ["StepDown"]

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
+from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, WRITING_STAGES, writes_out
 from pytest_replicalag.fronts.wire.read_preferences import check_secondary_ok
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
@@ -21,22 +23,10 @@ from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.read_concern import ReadConcern
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
-__all__ = ["CATALOG_WRITES", "Writes", "writes_out"]
-
-CATALOG_WRITES: Final = (
-    "create",
-    "createIndexes",
-    "dropIndexes",
-    "drop",
-    "dropDatabase",
-    "renameCollection",
-    "collMod",
-)
+__all__ = ["Writes"]
 
 _NOT_WAITING: Final = ("findAndModify", "createIndexes", "aggregate")
 """If these fail, they do not wait for their write concern."""
-
-_WRITING_STAGES: Final = ("$out", "$merge")
 
 
 class Writes:
@@ -112,7 +102,7 @@ class Writes:
 
     def _log(self, request: Request) -> None:
         """Charge a round trip, and say in the log who writes."""
-        operation, arguments = commands.describe(request.name, request.command)
+        operation, arguments = describe(request.name, request.command)
         number, by = request.session_number, request.by()
         request.write = request.running.write(operation, request.namespace, arguments, number, by)
 
@@ -166,7 +156,7 @@ class Writes:
         transaction = request.session.transaction
         assert transaction is not None
         if request.name == "aggregate":
-            stage = next(stage for stage in _WRITING_STAGES if stage in str(request.command))
+            stage = next(stage for stage in WRITING_STAGES if stage in str(request.command))
             raise transaction_errors.stage_refused(stage)
         self._log(request)
         request.session.wrote(request.running.journal.write)
@@ -216,7 +206,7 @@ class Writes:
             return unacknowledged(request.name, reply)
         if not concern and running.replica_set.majority_keeps_up:
             return _told(request, reply, concern)
-        operation = commands.describe(request.name, request.command)[0]
+        operation = describe(request.name, request.command)[0]
         limit_ms = request.command.get("maxTimeMS")
         ending = running.start_acknowledgement(operation, position, concern, limit_ms)
         if ending.error is not None:
@@ -239,16 +229,6 @@ def _told(request: Request, reply: Reply, concern: Mapping[str, Any]) -> Reply:
     if request.write is not None and reply.get("ok") != 0:
         request.write.acknowledged = concern
     return reply
-
-
-def writes_out(request: Request) -> bool:
-    """Whether it is an aggregation that writes what it finds."""
-    if request.name != "aggregate":
-        return False
-    pipeline = request.command.get("pipeline")
-    if not isinstance(pipeline, list) or not pipeline or not isinstance(pipeline[-1], Mapping):
-        return False
-    return any(stage in pipeline[-1] for stage in _WRITING_STAGES)
 
 
 def _soon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:

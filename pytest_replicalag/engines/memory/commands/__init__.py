@@ -6,13 +6,11 @@ the primary's data, an earlier position's or a transaction's.
 - `fields.py`, `checks.py`: which fields each command may have, and what becomes of each;
 - `names.py`, `types.py`: names that can be, and BSON's types as a server calls them;
 - `reads.py`, `writes.py`, `catalog.py`: the commands;
-- `describe.py`: which driver method a command stands for;
 - `errors.py`: the library's exceptions as a server's errors.
 """
 
 from pytest_replicalag.engines.memory.commands.catalog import catalog
 from pytest_replicalag.engines.memory.commands.checks import check_fields
-from pytest_replicalag.engines.memory.commands.describe import describe
 from pytest_replicalag.engines.memory.commands.fields import COMMANDS, CommandFields
 from pytest_replicalag.engines.memory.commands.lacking import LACKING
 from pytest_replicalag.engines.memory.commands.names import check_database
@@ -27,7 +25,6 @@ __all__ = [
     "catalog",
     "check_database",
     "check_fields",
-    "describe",
     "read",
     "write",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bson import encode
 
-from pytest_replicalag.engines.memory.commands.describe import describe
+from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.memory.commands.equality import (
     filter_for_library,
     stages_for_library,

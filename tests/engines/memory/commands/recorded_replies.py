@@ -19,6 +19,7 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.comparison import FindRead
 from pytest_replicalag.engines.memory.engine import MemoryEngine
@@ -156,7 +157,7 @@ class Server:
             return {"ok": 0.0, "code": 59, "codeName": "CommandNotFound"}
         try:
             commands.check_fields(name, sent)
-            commands.describe(name, sent)
+            describe(name, sent)
             return self._decoded({**self._run(name, sent), "ok": 1.0})
         except OperationFailure as error:
             return self._decoded(dict(error.details or {}))

@@ -1,0 +1,46 @@
+"""What kind of command one is: what its fields say beyond its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pytest_replicalag.fronts.wire.request import Request
+
+__all__ = ["CATALOG_WRITES", "WRITING_STAGES", "counts_metadata", "opens_stream", "writes_out"]
+
+CATALOG_WRITES: Final = (
+    "create",
+    "createIndexes",
+    "dropIndexes",
+    "drop",
+    "dropDatabase",
+    "renameCollection",
+    "collMod",
+)
+"""Commands that change collections and indexes rather than documents."""
+
+WRITING_STAGES: Final = ("$out", "$merge")
+
+
+def writes_out(request: Request) -> bool:
+    """Whether it is an aggregation that writes what it finds."""
+    if request.name != "aggregate":
+        return False
+    pipeline = request.command.get("pipeline")
+    if not isinstance(pipeline, list) or not pipeline or not isinstance(pipeline[-1], Mapping):
+        return False
+    return any(stage in pipeline[-1] for stage in WRITING_STAGES)
+
+
+def counts_metadata(request: Request) -> bool:
+    """Whether it counts from metadata, which are as new as the member at each read concern."""
+    return request.name == "count" and not request.command.get("query")
+
+
+def opens_stream(command: Mapping[str, Any]) -> bool:
+    """Whether an `aggregate` opens a change stream."""
+    pipeline = command.get("pipeline")
+    if not isinstance(pipeline, list) or not pipeline:
+        return False
+    return isinstance(pipeline[0], Mapping) and "$changeStream" in pipeline[0]
