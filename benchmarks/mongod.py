@@ -124,8 +124,8 @@ SHOP = """
 import pymongo
 
 def test_order_is_found(client):
-    client.shop.orders.insert_one({"_id": 7})
-    assert client.shop.orders.find_one({"_id": 7})
+    order = client.shop.orders.insert_one({}).inserted_id
+    assert client.shop.orders.find_one({"_id": order})
 """
 
 NOTHING = """
@@ -270,7 +270,7 @@ def main() -> None:
         except pytest.skip.Exception as reason:
             print(f"left out: {reason}")
             return
-        process = MongodProcess(program)
+        process = MongodProcess(program).ready()
         choose(EngineChoice(engine=MONGOD, mongod=process.uri))
         try:
             direct, front = process.uri, endpoints.uri

@@ -41,6 +41,12 @@ _NO_SCHEDULE = (
     "a test of Hypothesis draws a schedule with each of its examples; reproduce it by Hypothesis's "
     "own means, and leave out --replica-lag-schedule"
 )
+_RUNNING_NO_TEST = (
+    *("help", "version", "markers", "collectonly", "setupplan", "cacheshow"),
+    *("showfixtures", "show_fixtures_per_test", "numprocesses", "tx"),
+)
+"""Options that let this process run no test; with the last two, workers do."""
+
 _state_key = pytest.StashKey[RunOptions]()
 _baseline_key: pytest.StashKey[Baseline | None] = pytest.StashKey()
 _is_inner_key = pytest.StashKey[bool]()
@@ -83,6 +89,26 @@ def intercept_early(config: pytest.Config) -> None:
         _use_engine(config, state)
     except SettingError:
         return
+
+
+def start_node_early(config: pytest.Config) -> None:
+    """Start the run's node, if the command line asks for one and tests will run here.
+
+    What is wrong with an option is told when all of them are known.
+    """
+    namespace = config.known_args_namespace
+    if any(getattr(namespace, name, None) for name in _RUNNING_NO_TEST):
+        return
+    try:
+        state = read_options(config, namespace)
+        if not state.starts_node_early:
+            return
+    except SettingError:
+        return
+    from pytest_replicalag.engines.mongod.early import early_node
+
+    early_node.start(state.engine.mongod)
+    config.add_cleanup(early_node.stop)
 
 
 def _use_engine(config: pytest.Config, state: RunOptions) -> None:

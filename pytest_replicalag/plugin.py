@@ -91,8 +91,17 @@ def _ini(config: pytest.Config, key: str) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Intercept clients from the beginning, if the run says so: conftest files may open some."""
+    """Intercept clients from the beginning, if the run says so: conftest files may open some.
+
+    And let the run's node get ready while they are loaded.
+    """
     namespace = early_config.known_args_namespace
+    if getattr(namespace, "replica_lag_mongod", None) or getattr(
+        namespace, "replica_lag_engine", None
+    ):
+        from pytest_replicalag import hooks
+
+        hooks.start_node_early(early_config)
     said = getattr(namespace, "replica_lag_intercept", None)
     if said or (said is None and _ini(early_config, "replica_lag_intercept")):
         from pytest_replicalag import hooks

@@ -125,6 +125,14 @@ class RunOptions:
         )
 
     @property
+    def starts_node_early(self) -> bool:
+        """Whether the run is sure to need a node that it starts: the command line asks for it."""
+        choice = self.engine
+        is_asked_for = bool(self.command_line.keys() & {"engine", "mongod"})
+        is_program = choice.mongod is None or "://" not in choice.mongod
+        return is_asked_for and choice.engine == MONGOD and is_program and self.settings.enabled
+
+    @property
     def intercepts(self) -> bool:
         """Whether clients are to be intercepted."""
         return bool(self.said("intercept")) and not self.is_off

@@ -12,6 +12,7 @@ from urllib.parse import quote_plus
 from pymongo.uri_parser import parse_uri
 
 from pytest_replicalag.engine_choice import REPLICASET, EngineChoice
+from pytest_replicalag.engines.mongod.early import early_node
 from pytest_replicalag.engines.mongod.node import Node, check_address, credentials, look_at, reach
 from pytest_replicalag.engines.mongod.process import MongodProcess
 from pytest_replicalag.engines.mongod.program import find_program
@@ -82,7 +83,9 @@ class MongodEndpoints:
         if choice.mongod is not None and "://" in choice.mongod:
             return reach(choice.mongod, allow_remote=choice.allow_remote)
         if self._process is None:
-            self._process = MongodProcess(find_program(choice.mongod))
+            early = early_node.take(choice.mongod)
+            process = early or MongodProcess(find_program(choice.mongod))
+            self._process = process.ready()
         return reach(self._process.uri)
 
     def named(

@@ -37,7 +37,7 @@ def wire_client():
 def mongod_client(tmp_path_factory):
     """PyMongo, connected to the endpoints of the simulated set in front of one real node."""
     program = mongod_program(tmp_path_factory.mktemp("mongod"))
-    process = MongodProcess(program)
+    process = MongodProcess(program).ready()
     endpoints = Endpoints()
     uri = _uri(endpoints, EngineChoice(engine=MONGOD, mongod=process.uri))
     with pymongo.MongoClient(uri) as client:

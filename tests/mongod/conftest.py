@@ -30,7 +30,7 @@ def program(tmp_path_factory):
 @pytest.fixture(scope="session")
 def node(program):
     """A node that runs."""
-    process = MongodProcess(program)
+    process = MongodProcess(program).ready()
     yield process
     process.stop()
 

@@ -150,6 +150,82 @@ def left(temporary: Path) -> list[str]:
     return sorted([*folders, *used])
 
 
+RECORDER = """#!/bin/sh
+[ "$1" = --version ] && echo db version v7.0.1 && exit
+echo $$ >> {started}
+exec sleep 100
+"""
+
+
+@pytest.fixture
+def recorder(project, monkeypatch):
+    """A program that notes when it is started, and its option; gives the file that tells."""
+    started = project.path / "started"
+    started.write_text("")
+    path = project.path / "mongod"
+    path.write_text(RECORDER.format(started=started))
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{project.path}{os.pathsep}{os.environ['PATH']}")
+    return started
+
+
+NEEDS_NO_NODE = """
+    import pathlib
+    import time
+
+    def test_it():
+        end_s = time.monotonic() + 60
+        while not pathlib.Path("started").read_text() and time.monotonic() < end_s:
+            time.sleep(0.01)
+        print("it was started:", bool(pathlib.Path("started").read_text()))
+"""
+
+
+def test_a_node_that_the_command_line_asks_for_starts_while_tests_are_loaded(
+    project, recorder, temporary
+):
+    project.file("test_it", NEEDS_NO_NODE)
+    result = project.run_apart("--replica-lag=200ms", "--replica-lag-engine=mongod", "-s")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*it was started: True*"])
+    [number] = recorder.read_text().split()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(number), 0)
+    assert left(temporary) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--replica-lag=200ms", "--collect-only"],
+        ["--replica-lag=200ms", "--fixtures"],
+        ["--replica-lag=off"],
+        [],
+    ],
+)
+def test_a_run_without_lag_or_without_tests_starts_no_node(project, recorder, options, temporary):
+    project.file("test_it", "def test_it(): ...")
+    assert project.run_apart("--replica-lag-engine=mongod", *options).ret == 0
+    assert recorder.read_text() == ""
+    assert left(temporary) == []
+
+
+def test_an_ini_file_starts_no_node_that_no_test_needs(project, recorder):
+    project.file("test_it", "def test_it(): ...")
+    project.ini("replica_lag = 200ms", "replica_lag_engine = mongod")
+    project.run_apart().assert_outcomes(passed=1)
+    assert recorder.read_text() == ""
+
+
+def test_a_program_that_never_answers_is_asked_what_it_is(project):
+    path = project.path / "mongod"
+    path.write_text('#!/bin/sh\n[ "$1" = --version ] && echo other 1.0 && exit\nexec sleep 100\n')
+    path.chmod(0o755)
+    project.file("test_it", SHOP)
+    result = project.run_apart("--replica-lag=200ms", f"--replica-lag-mongod={path}", "-x")
+    result.stdout.fnmatch_lines([f"{path} is no mongod: to --version, it says 'other 1.0'"])
+
+
 def test_clients_are_wrapped_in_front_of_their_own_server(project, node):
     project.file("test_it", WRAPPING.format(port=node.port))
     project.ini("replica_lag_fixtures = mongo")

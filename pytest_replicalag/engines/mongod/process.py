@@ -14,8 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import pymongo
-
+from pytest_replicalag.engines.mongod.program import check_program
 from pytest_replicalag.errors import NodeError
 
 __all__ = ["MongodProcess"]
@@ -24,7 +23,10 @@ _HOST: Final = "127.0.0.1"
 _STARTED_S: Final = 30
 """How long a busy machine may take to start it; usually, it is half a second."""
 
-_OFTEN_S: Final = 0.02
+_SOON_S: Final = 1
+"""What does not answer by then is asked whether it is a server at all."""
+
+_OFTEN_S: Final = 0.005
 _ENDING_S: Final = 0.5
 
 _OPTIONS: Final = (
@@ -43,6 +45,8 @@ _SET_NAME: Final = "replicalag"
 class MongodProcess:
     """One node, from its start to its end; its data are gone with it.
 
+    It is started at once, and `ready` waits until it can be used.
+
     Args:
         program: The server's program.
 
@@ -55,47 +59,92 @@ class MongodProcess:
     """
 
     def __init__(self, program: Path) -> None:
+        self._program = program
         self._folder = Path(tempfile.mkdtemp(prefix="replica-lag-mongod-"))
-        port = self.port = _free_port()
-        self.uri = f"mongodb://{_HOST}:{port}/?directConnection=true"
-        self._process = self._executor(program, port)
+        self.port = _free_port()
+        self.uri = f"mongodb://{_HOST}:{self.port}/?directConnection=true"
+        self._is_ready = False
+        self._is_checked = False
+        self._began_s = 0.0
         try:
+            self._process = self._executor()
             self._process.start()
-            self._initiate(port)
-        except Exception as error:
-            told = self._log_end()
-            self.stop()
-            raise NodeError(f"{program} did not start: {error}{told}") from None
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise NodeError(f"{program} does not run: {error}") from None
         except BaseException:  # an interrupt
-            self.stop()
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise
 
-    def _executor(self, program: Path, port: int) -> Any:
+    def _executor(self) -> Any:
         try:
-            from mirakuru import TCPExecutor
+            from mirakuru import SimpleExecutor
         except ImportError:
-            shutil.rmtree(self._folder, ignore_errors=True)
             raise NodeError(
                 "to start a mongod, pytest-replicalag needs the package mirakuru; install it with: "
                 "pip install 'pytest-replicalag[mongod]'"
             ) from None
         command = [
-            str(program),
-            *("--port", str(port), "--bind_ip", _HOST, "--replSet", _SET_NAME),
+            str(self._program),
+            *("--port", str(self.port), "--bind_ip", _HOST, "--replSet", _SET_NAME),
             *("--dbpath", str(self._folder), "--logpath", str(self._folder / "log")),
             *_OPTIONS,
         ]
-        return TCPExecutor(command, _HOST, port, timeout=_STARTED_S, sleep=_OFTEN_S)
+        return SimpleExecutor(command, timeout=_STARTED_S, sleep=_OFTEN_S)
 
-    def _initiate(self, port: int) -> None:
+    def ready(self) -> MongodProcess:
+        """Wait until it is a replica set of one, and its primary; returns itself.
+
+        Raises:
+            NodeError: It does not start, or is no server that will do; it is stopped.
+        """
+        if self._is_ready:
+            return self
+        try:
+            self._began_s = time.monotonic()
+            self._process.start()  # its time begins now, however long ago it was started
+            self._process.wait_for(self._answers)
+            self._initiate()
+        except NodeError:
+            self.stop()
+            raise
+        except Exception as error:
+            told = self._log_end()
+            self.stop()
+            raise NodeError(f"{self._program} did not start: {error}{told}") from None
+        except BaseException:  # an interrupt
+            self.stop()
+            raise
+        self._is_ready = True
+        return self
+
+    def _answers(self) -> bool:
+        """Whether it accepts connections.
+
+        Raises:
+            NodeError: It is no server that will do, or has ended.
+        """
+        code = self._process.process.poll()
+        is_late = time.monotonic() > self._began_s + _SOON_S
+        if not self._is_checked and (code is not None or is_late):
+            self._is_checked = True
+            check_program(self._program)
+        if code is not None:
+            raise RuntimeError(f"it has ended with code {code}")
+        with socket.socket() as probe:
+            return probe.connect_ex((_HOST, self.port)) == 0
+
+    def _initiate(self) -> None:
         """Make it a replica set of one, and wait until it is its primary."""
+        import pymongo  # a node may be started before anything needs the driver
+
         config = {
             "_id": _SET_NAME,
-            "members": [{"_id": 0, "host": f"{_HOST}:{port}"}],
+            "members": [{"_id": 0, "host": f"{_HOST}:{self.port}"}],
             # Its data are for one run: a majority has a write that is not on the disk yet.
             "writeConcernMajorityJournalDefault": False,
         }
-        client: Any = pymongo.MongoClient(_HOST, port, directConnection=True)
+        client: Any = pymongo.MongoClient(_HOST, self.port, directConnection=True)
         with client:
             client.admin.command("replSetInitiate", config)
             end_s = time.monotonic() + _STARTED_S

@@ -39,7 +39,7 @@ class OnMongod(OnTheWire):
         self._folder = tempfile.TemporaryDirectory(prefix="state-machine-")
         program = mongod_program(Path(self._folder.name))
         for _ in range(2):
-            self._nodes.append(MongodProcess(program))
+            self._nodes.append(MongodProcess(program).ready())
         self._reference = pymongo.MongoClient(self._nodes[1].uri)
         choose(EngineChoice(engine=MONGOD, mongod=self._nodes[0].uri))
         try:
