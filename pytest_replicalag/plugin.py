@@ -96,17 +96,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     And let the run's node get ready while they are loaded.
     """
     namespace = early_config.known_args_namespace
-    if getattr(namespace, "replica_lag_mongod", None) or getattr(
-        namespace, "replica_lag_engine", None
-    ):
-        from pytest_replicalag import hooks
+    if any(getattr(namespace, f"replica_lag_{name}", None) for name in ("mongod", "engine")):
+        from pytest_replicalag.run_setup import start_node_early
 
-        hooks.start_node_early(early_config)
+        start_node_early(early_config)
     said = getattr(namespace, "replica_lag_intercept", None)
     if said or (said is None and _ini(early_config, "replica_lag_intercept")):
-        from pytest_replicalag import hooks
+        from pytest_replicalag.run_setup import intercept_early
 
-        hooks.intercept_early(early_config)
+        intercept_early(early_config)
 
 
 def _use_hooks(config: pytest.Config) -> Any:
@@ -132,8 +130,10 @@ def replica_lag(request: pytest.FixtureRequest) -> ReplicaLag:
 
     With lag off it is still there and harmless, so that the test runs either way.
     """
-    control: ReplicaLag = _use_hooks(request.config).control_of(request.node)
-    return control
+    _use_hooks(request.config)
+    from pytest_replicalag.item_settings import control_of
+
+    return control_of(request.node)
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,17 @@ from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import ALLOW_REMOTE_INI, FIXTURES_INI, OPTIONS, Given
 
 if TYPE_CHECKING:
+    from pytest_replicalag.report.baseline import Baseline
     from pytest_replicalag.running import TestRun
     from pytest_replicalag.settings import Settings
 
-__all__ = ["ABOUT_REPORTS", "RUN", "RunOptions", "read_options"]
+__all__ = ["ABOUT_REPORTS", "BASELINE", "RUN", "STATE", "RunOptions", "read_options"]
 
 RUN: pytest.StashKey[TestRun | None] = pytest.StashKey()
 """Where the run of an item is kept; None if it does not lag this time."""
+
+BASELINE: pytest.StashKey[Baseline | None] = pytest.StashKey()
+"""Where a run keeps what is known, and fails no test; None if nothing is."""
 
 ABOUT_REPORTS: Final = frozenset({"report", "baseline", "update_baseline", "show"})
 """Options that make no difference to what a test does."""
@@ -147,6 +151,10 @@ class RunOptions:
         """Whether the command line switches everything off."""
         given = self.command_line.get("lag")
         return given is not None and not isinstance(parse_given("lag", given), tuple)
+
+
+STATE: Final = pytest.StashKey[RunOptions]()
+"""Where a run keeps what it is told."""
 
 
 def _again(value: str) -> str:

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "pytest_replicalag"
 LAYERS = (
     ("plugin",),
     ("hooks", "command_line"),
+    ("run_setup", "item_settings"),
     ("reporter",),
     ("report_files",),
     ("protocol",),
