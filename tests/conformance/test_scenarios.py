@@ -460,6 +460,29 @@ def linearizable_reads(d):
 
 
 @scenario
+def a_causal_session_waits_for_the_no_op_of_a_linearizable_read(d):
+    seeded(d)
+    nothing = {"_id": "none"}
+    for reads in (1, 2):
+        d.hold("secondary-1")
+        for _ in range(reads):
+            yield observed(lambda: d.collection(level="linearizable").find_one({"_id": 1}))
+        with d.client.start_session(causal_consistency=True) as s:
+            d.collection(w=1).update_one(nothing, {"$set": {"x": 1}}, session=s)
+            c = d.collection(member="secondary-1")
+            yield observed(lambda: list(c.find(nothing, session=s).max_time_ms(50)))[:2]  # noqa: B023
+        d.release()
+        d.settle()
+    d.hold("secondary-1", "secondary-2")
+    with d.client.start_session(causal_consistency=True) as s:
+        slow = d.collection(level="linearizable")
+        yield observed(lambda: list(slow.find().max_time_ms(50)))[:2]
+        d.collection(w=1).update_one(nothing, {"$set": {"x": 1}}, session=s)
+        c = d.collection(member="secondary-1")
+        yield observed(lambda: list(c.find(nothing, session=s).max_time_ms(50)))[:2]
+
+
+@scenario
 def read_concerns_that_do_not_go_together(d):
     seeded(d)
     with d.client.start_session() as session:

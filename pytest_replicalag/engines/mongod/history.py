@@ -74,6 +74,13 @@ class History:
             self._note(write, position)
         return position
 
+    def note_no_op(self, position: int, timestamp: Timestamp) -> None:
+        """A no-op that the simulation has put into its oplog is at this optime on the node."""
+        newest = self._positions[-1] if self._positions else self._base_position
+        if position > newest and timestamp > self.newest:
+            self._positions.append(position)
+            self._timestamps.append(timestamp)
+
     def _note(self, write: Write | None, position: int) -> None:
         if write is None:
             return

@@ -67,6 +67,9 @@ class MembersData(Protocol):
     ) -> bytes:
         """The reply of a member that lags, or to a read with a read concern."""
 
+    def write_no_op(self, forwarded: Forwarded) -> Timestamp | None:
+        """Let the primary write the no-op of a linearizable read that fails; returns its optime."""
+
     def read_newest(self, forwarded: Forwarded, member: Member) -> bytes:
         """The reply of a member that has everything."""
 

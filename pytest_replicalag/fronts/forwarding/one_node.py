@@ -100,6 +100,10 @@ class OneNode:
             return self._at(forwarded, time, known)
         return self._now(forwarded, plan)
 
+    def write_no_op(self, forwarded: Forwarded) -> Timestamp | None:
+        """The node answers the read, of which nobody sees the reply."""
+        return operation_time(forwarded.exchange())
+
     def read_newest(self, forwarded: Forwarded, member: Member) -> bytes:
         """The reply of a member that has everything."""
         return self._pinned(forwarded, member, forwarded.exchange())
@@ -114,7 +118,9 @@ class OneNode:
     def _now(self, forwarded: Forwarded, plan: ReadPlan) -> bytes:
         """The newest data. The waiting for the read concern is over, so it is left out."""
         message = forwarded.message
-        if forwarded.request.command.get("readConcern"):
+        sent = forwarded.request.command.get("readConcern")
+        # A linearizable read is one for the node too, which makes its no-op.
+        if sent and sent.get("level") != "linearizable":
             reply = forwarded.exchange_body(snapshots.read_now(message.body))
         else:
             reply = forwarded.exchange()

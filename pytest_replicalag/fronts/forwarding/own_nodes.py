@@ -172,6 +172,17 @@ class OwnNodes:
         body = forwarded.message.body
         return self._ask(forwarded, plan.member, with_fields(body, **fields) if fields else body)
 
+    def write_no_op(self, forwarded: Forwarded) -> Timestamp | None:
+        """A note in the oplog: the primary would really wait for a majority."""
+        note = {
+            "appendOplogNote": 1,
+            "data": {"msg": "linearizable read"},
+            "writeConcern": {"w": 1},  # the default waits for a majority, too
+            "$db": "admin",
+        }
+        time: Timestamp = self._primary.command(note)["operationTime"]
+        return time
+
     def read_newest(self, forwarded: Forwarded, member: Member) -> bytes:
         """The reply of a member that has everything."""
         return self._ask(forwarded, member, forwarded.message.body)

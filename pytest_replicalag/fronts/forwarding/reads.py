@@ -13,9 +13,7 @@ from bson import Timestamp
 
 from pytest_replicalag.engines.mongod import snapshots
 from pytest_replicalag.engines.mongod.history import History
-from pytest_replicalag.engines.mongod.replies import (
-    with_operation_time,
-)
+from pytest_replicalag.engines.mongod.replies import operation_time, with_operation_time
 from pytest_replicalag.fronts.forwarding.absent import came_between
 from pytest_replicalag.fronts.forwarding.describing import describe_read
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
@@ -91,6 +89,10 @@ class Reads:
             wait = running.start_read(
                 describe_read(request)[0], member, concern, request.command.get("maxTimeMS")
             )
+            no_op = running.replica_set.oplog.last  # if the read makes one
+        is_linearizable = concern.level == "linearizable"
+        if is_linearizable and wait.error is not None:
+            self._note_no_op(history, no_op, self._data.write_no_op(forwarded))
         self.wait(request, wait)
         with self._lock:
             asked_for = _LOCAL if counts_metadata(request) else concern
@@ -103,9 +105,17 @@ class Reads:
             told = self._told(request, plan, concern, history)
         is_old = plan.position < newest and not snapshots.is_of_now(request.name, request.command)
         reply = self._data.read(forwarded, history, plan, concern)
+        if is_linearizable:
+            self._note_no_op(history, no_op, operation_time(reply))
         if is_old:
             self._staleness.check(forwarded, history, plan, preference, concern.level, reply, seen)
         return forwarded.returned(reply if told is None else with_operation_time(reply, told))
+
+    def _note_no_op(self, history: History, position: int, time: Timestamp | None) -> None:
+        """The primary has written the no-op of a linearizable read, which waits for it."""
+        if time is not None:
+            with self._lock:
+                history.note_no_op(position, time)
 
     def _told(
         self, request: Request, plan: ReadPlan, concern: ReadConcern, history: History
