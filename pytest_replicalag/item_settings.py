@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,20 +47,19 @@ def prepared(item: pytest.Item, settings: Settings | None) -> TestRun | None:
     way = item.stash.get(WAY, Way())
     if way.without_lag:
         return None
-    baseline = item.config.stash[BASELINE]
-    return TestRun(settings, item.nodeid, replay_command(item, settings), way.recorder, baseline)
+    replay = partial(replay_command, item, settings)
+    return TestRun(settings, item.nodeid, replay, way.recorder, item.config.stash[BASELINE])
 
 
-def replay_command(item: pytest.Item, settings: Settings) -> str:
-    """The command that runs a test again as it ran."""
+def replay_command(item: pytest.Item, settings: Settings, schedule: str = "") -> str:
+    """The command that runs a test again as it ran; by a schedule, if one is given."""
     config = item.config
     path, separator, rest = item.nodeid.partition("::")
     path = show_path(config, str(config.rootpath / path))
-    leave_out = {"seed", "explore", "schedule"} if settings.is_scheduled else {"seed"}
+    leave_out = {"seed", "explore", "schedule"} if schedule else {"seed"}
     flags = config.stash[STATE].flags(leave_out=frozenset(leave_out))
-    command = ["pytest", shlex.quote(path + separator + rest), flags]
-    if not settings.is_scheduled:
-        command.append(f"--replica-lag-seed={settings.seed}")
+    last = f"schedule={schedule}" if schedule else f"seed={settings.seed}"
+    command = ["pytest", shlex.quote(path + separator + rest), flags, f"--replica-lag-{last}"]
     return " ".join(filter(None, command))
 
 

@@ -11,7 +11,7 @@ import bdb
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 from unittest import SkipTest, TestCase
 
@@ -60,11 +60,13 @@ class _Run:
         reports: Of its phases.
         failure: What it failed with, and where; None if nothing went wrong.
         skipped: Whether it was skipped, or failed as it was expected to.
+        replay: Tells the command that runs it again by a schedule.
     """
 
     reports: list[pytest.TestReport] = field(default_factory=list)
     failure: tuple[str, str, int] | None = None
     skipped: bool = False
+    replay: Callable[[str], str] | None = None
 
     @property
     def failed(self) -> bool:
@@ -136,7 +138,15 @@ def run_explored(item: pytest.Item, nextitem: pytest.Item | None, settings: Sett
         exploration = _explore(runs, item, settings)
         if exploration is not None:
             schedule = Schedule.parse(exploration.failing) if exploration.failing else FRESH
-            reports += _replay(runs, schedule, exploration).reports
+            again = _replay(runs, schedule, exploration)
+            failed = runs.newest_failed
+            if exploration.failing and failed is not None and not again.broke:
+                # It hangs on something else, too; that it can fail must not be lost.
+                unsteady = replace(exploration, is_steady=False)
+                _tell(failed, exploration=unsteady, verdict=Verdict.ONLY_LAG)
+                reports += _with_last_teardown(failed, again)
+            else:
+                reports += again.reports
             return
         shown = runs.newest
         if not runs.have_ended:  # the teardown has failed
@@ -146,8 +156,13 @@ def run_explored(item: pytest.Item, nextitem: pytest.Item | None, settings: Sett
 
 def _replay(runs: _ItemRuns, schedule: Schedule, exploration: Exploration | None = None) -> _Run:
     """The run that is reported."""
-    run = runs.run(Way(Recorder.replaying(schedule)), is_last=_always, interactive=True)
-    told = exploration or Exploration(tried=0, failing=str(schedule) if run.broke else "")
+    recorder = Recorder.replaying(schedule)
+    run = runs.run(Way(recorder), is_last=_always, interactive=True)
+    told = exploration or Exploration(
+        tried=0,
+        failing=str(schedule) if run.broke else "",
+        choices_left=max(len(schedule.choices) - len(recorder.choices), 0),
+    )
     verdict = Verdict.ONLY_LAG if exploration is not None and exploration.failing else None
     _tell(run, exploration=told, verdict=verdict)
     return run
@@ -172,11 +187,16 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
         return Exploration(tried=_TIMES, is_steady=False)
     from pytest_replicalag.explore.search import search
 
+    is_repeatable = True
     with Progress(item.config, settings.explore) as progress:
 
         def fails(recorder: Recorder) -> bool:
+            nonlocal is_repeatable
             progress.step()
-            return runs.run(Way(recorder)).broke
+            run = runs.run(Way(recorder))
+            if run.broke and not run.called:  # no schedule reaches the fixtures
+                is_repeatable = False
+            return run.broke and run.called
 
         outcome = search(fails, limit=settings.explore, seed=settings.seed, key=item.nodeid)
     return Exploration(
@@ -184,6 +204,7 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
         failing="" if outcome.failing is None else str(outcome.failing),
         is_exhausted=outcome.is_exhausted,
         is_steady=outcome.is_steady,
+        is_repeatable=is_repeatable,
     )
 
 
@@ -195,6 +216,7 @@ class _ItemRuns:
 
     Attributes:
         newest: The last run.
+        newest_failed: The last run whose call phase went wrong; None if there was none.
         have_ended: Whether it was the last of all: what the next item does not need has ended.
     """
 
@@ -205,6 +227,7 @@ class _ItemRuns:
         self._again = copy(item)
         self._properties = list(item.user_properties)
         self.newest = _Run()
+        self.newest_failed: _Run | None = None
         self.have_ended = False
 
     def run(
@@ -231,6 +254,7 @@ class _ItemRuns:
                 self._phase(run, "call", interactive=interactive)
             self.have_ended = is_last is not None and is_last(run)
             test_run = item.stash.get(RUN, None)
+            run.replay = None if test_run is None else test_run.replay
             if test_run is not None and not self.have_ended:
                 test_run.undo()  # the next run finds what this one has found
             nextitem = self._next() if self.have_ended else self._again
@@ -240,6 +264,8 @@ class _ItemRuns:
             if hasattr(item, "_request"):
                 item._request = False
                 item.funcargs = None
+        if run.broke and run.called:
+            self.newest_failed = run
         return run
 
     def _phase(
@@ -314,6 +340,8 @@ def _tell(
         if plain is not None:
             plain["exploration"] = None if exploration is None else asdict(exploration)
             plain["verdict"] = None if verdict is None else verdict.value
+            if exploration is not None and exploration.failing and run.replay is not None:
+                plain["replay"] = run.replay(exploration.failing)
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class RunOptions:
         ini: What the ini file gave, by option name.
         fixtures: The fixtures whose values are to be wrapped.
         allows_remote: Whether the node may be on another machine.
+        overrides: What `-o` has put in the place of the ini file's, as it was given.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class RunOptions:
         fixtures: tuple[str, ...],
         *,
         allows_remote: bool,
+        overrides: tuple[str, ...] = (),
     ) -> None:
+        self.overrides = overrides
         self.command_line = command_line
         self.ini = ini
         self.fixtures = fixtures
@@ -110,11 +113,18 @@ class RunOptions:
         Args:
             leave_out: The options that are not.
         """
-        return " ".join(
+        leave_out |= ABOUT_REPORTS
+        overrides = (
+            f"-o {_again(override)}"
+            for override in self.overrides
+            if override.partition("=")[0].removeprefix("replica_lag_") not in leave_out
+        )
+        flags = (
             given.source if given.value is True else f"{given.source}={_again(given.value)}"
             for name, given in self.command_line.items()
-            if name not in leave_out | ABOUT_REPORTS
+            if name not in leave_out
         )
+        return " ".join([*overrides, *flags])
 
     @property
     def engine(self) -> EngineChoice:
@@ -190,8 +200,14 @@ def read_options(config: pytest.Config, namespace: Any = None) -> RunOptions:
         if not name.isidentifier():
             problem = f"{name!r} is not a fixture's name; separate names by spaces"
             raise SettingError(f"{FIXTURES_INI} in the ini file", name, problem)
-    allows_remote = bool(config.getini(ALLOW_REMOTE_INI))
-    return RunOptions(command_line, read_ini(config), fixtures, allows_remote=allows_remote)
+    given: list[str] = getattr(options, "override_ini", None) or []
+    return RunOptions(
+        command_line,
+        read_ini(config),
+        fixtures,
+        allows_remote=bool(config.getini(ALLOW_REMOTE_INI)),
+        overrides=tuple(override for override in given if override.startswith("replica_lag")),
+    )
 
 
 def read_ini(config: pytest.Config) -> dict[str, Given]:

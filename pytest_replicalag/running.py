@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,14 @@ class TestRun:
     Args:
         settings: The test's settings.
         test: Its node id.
-        replay: The command that runs it again, for its report.
+        replay: Tells the command that runs it again, by a schedule if one is given.
         schedule: Chooses what its reads miss; None to let its lags decide.
         baseline: What is known, and fails no test; None if nothing is.
 
     Attributes:
         settings: As given.
         test: As given.
+        replay: As given.
         is_calling: Whether its call phase runs.
     """
 
@@ -46,7 +47,7 @@ class TestRun:
         self,
         settings: Settings,
         test: str,
-        replay: str = "",
+        replay: Callable[[str], str] = lambda _schedule: "",
         schedule: Schedule | None = None,
         baseline: Baseline | None = None,
     ) -> None:
@@ -56,7 +57,7 @@ class TestRun:
         self.is_calling = False
         self._simulation = Simulation(settings, test, schedule)
         self._simulation.journal.keep_all()
-        self._replay = replay
+        self.replay = replay
 
     @property
     def control(self) -> ReplicaLag:
@@ -141,7 +142,7 @@ class TestRun:
             reads=simulation.reads,
             secondary_reads=simulation.secondary_reads,
             is_checked=simulation.checks,
-            replay=self._replay,
+            replay=self.replay(""),
             stale_reads=tuple(simulation.stale_reads),
             tries_elections=self.settings.is_scheduled and self.settings.elections,
             failovers=tuple(simulation.failovers.happened),

@@ -91,7 +91,7 @@ def _finding(finding: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, 
         "broken": [(name, GUARANTEES[name]) for name in finding["guarantees"]],
         "fixes": [{**fix, "sites": _sites(example, fix["change"])} for fix in example["fixes"]],
         "example": example,
-        "tests": [{**test, "replay": _replay(test)} for test in named],
+        "tests": named,
         "drawing": _drawing(example),
         "searched": " ".join(
             [
@@ -158,14 +158,6 @@ def _options(settings: Mapping[str, Any]) -> Iterator[str]:
         option = "--replica-lag" if name == "lag" else f"--replica-lag-{name.replace('_', '-')}"
         if value is not False:
             yield option if value is True else f"{option}={value}"
-
-
-def _replay(test: Mapping[str, Any]) -> str:
-    """The command that runs a test again as it was found."""
-    exploration = test["exploration"]
-    if not test["replay"] or exploration is None or not exploration["failing_schedule"]:
-        return str(test["replay"])
-    return f"{test['replay']} --replica-lag-schedule={exploration['failing_schedule']}"
 
 
 def _drawing(example: Mapping[str, Any]) -> Drawing | None:

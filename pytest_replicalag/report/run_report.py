@@ -47,6 +47,7 @@ class Exploration:
         is_exhausted: Whether there are no others than those that ran.
         is_steady: Whether the test does the same whenever it runs by the same schedule.
         is_repeatable: Whether the test passes a second time, after it has passed once.
+        choices_left: How many choices of a replayed schedule the test has not come to.
     """
 
     tried: int
@@ -54,6 +55,7 @@ class Exploration:
     is_exhausted: bool = False
     is_steady: bool = True
     is_repeatable: bool = True
+    choices_left: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class TestReport:
         tries_elections: Whether schedules could let the primary crash.
         failovers: The elections in it, in order.
         lost_writes: The acknowledged writes that they have cost, in order.
-        replay: The command that runs it again, with the same seed.
+        replay: The command that runs it again: with the same seed, or by the schedule that fails.
         exploration: What the search for its schedules has come to; None if there was none.
         verdict: What a run without lag says of it; None if there was none.
     """

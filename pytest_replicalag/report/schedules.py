@@ -58,8 +58,7 @@ def minimal_schedule(test: TestReport, width: int, show_path: ShowPath) -> str:
             "",
         )
     # Not wrapped: it is there to be copied.
-    replay = f"{test.replay} --replica-lag-schedule={exploration.failing}"
-    return "\n".join([*lines, f"{'reproduce':<{INDENT}}{replay}"])
+    return "\n".join([*lines, f"{'reproduce':<{INDENT}}{test.replay}"])
 
 
 def _stale(read: StaleRead, label: str, width: int, show_path: ShowPath) -> list[str]:
@@ -119,6 +118,8 @@ def _said(test: TestReport) -> tuple[str, bool] | None:
     exploration = test.exploration
     if exploration is None:
         return None
+    if exploration.choices_left:
+        return _misfit(exploration), False
     if exploration.failing:
         return _fails(exploration), False
     if not exploration.is_repeatable:
@@ -128,6 +129,16 @@ def _said(test: TestReport) -> tuple[str, bool] | None:
     if not exploration.is_steady:
         return "does not do the same each time it runs by the same schedule", False
     return _passes(exploration), True
+
+
+def _misfit(exploration: Exploration) -> str:
+    did = "fails" if exploration.failing else "passes"
+    left = exploration.choices_left
+    choices = "1 choice" if left == 1 else f"{left} choices"
+    return (
+        f"{did}, but has not come to the last {choices} of the schedule: it is another test's, or "
+        "the test has changed; explore again"
+    )
 
 
 def _fails(exploration: Exploration) -> str:

@@ -282,6 +282,36 @@ def test_a_client_that_stays_connected_sees_no_other_primary_in_the_next_test(fr
     from_primary.run_apart().assert_outcomes(passed=4)
 
 
+SESSION_WIDE = """
+    import pymongo
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def orders(replica_lag_uri):
+        with pymongo.MongoClient(replica_lag_uri, readPreference="secondaryPreferred") as client:
+            yield client.shop.orders
+
+    @pytest.fixture(autouse=True)
+    def no_orders(orders):
+        orders.delete_many({})  # is not retried
+
+    @pytest.mark.replica_lag
+    def test_it(orders):
+        orders.insert_one({"_id": 7})
+        assert orders.find_one({"_id": 7})
+"""
+
+
+@pytest.mark.slow
+def test_a_client_that_has_not_heard_of_an_election_finds_its_primary_in_the_next_run(
+    from_primary, summary
+):
+    from_primary.file("test_it", SESSION_WIDE)
+    result = from_primary.run_apart("--replica-lag-explore=100", "--replica-lag-elections")
+    result.assert_outcomes(failed=1)
+    assert summary(result)[-1].startswith("test_it.py::test_it: fails by a schedule")
+
+
 @pytest.mark.slow
 def test_an_administrator_lets_the_primary_step_down(from_primary):
     from_primary.file(

@@ -1,6 +1,8 @@
 """`--replica-lag-explore`: the schedule that breaks a test is searched, made small and told."""
 
+import json
 import re
+import shlex
 import textwrap
 
 import pytest
@@ -296,6 +298,63 @@ def test_a_test_that_does_as_it_likes_is_told(project, summary):
     assert "does not do the same each time" in said
 
 
+def test_a_failure_that_the_same_schedule_does_not_show_again_is_not_lost(project, summary):
+    project.file(
+        "test_it",
+        """
+        import itertools
+        import pytest
+
+        number = itertools.count()
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            db.c.insert_one({"_id": 1})
+            assert db.c.find_one({"_id": 1}) or next(number)
+        """,
+    )
+    result = project.run("--replica-lag-explore=50")
+    result.assert_outcomes(failed=1)
+    assert "Run again by the same schedule, the test did otherwise" in result.stdout.str()
+    assert summary(result)[-1].startswith("test_it.py::test_it: fails by a schedule")
+
+
+def test_fixtures_that_fail_in_a_later_run_are_no_schedule_that_fails(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        runs = []
+
+        @pytest.fixture
+        def unrepeatable():
+            runs.append(1)
+            assert len(runs) != 4
+
+        @pytest.mark.replica_lag
+        def test_it(unrepeatable, db):
+            db.c.insert_one({"_id": 1})
+            db.c.find_one({"_id": 1})
+        """,
+    )
+    result = project.run("--replica-lag-explore=50")
+    assert "fails by a schedule" not in result.stdout.str()
+    assert "not explored: it passes once and fails when it runs again" in " ".join(summary(result))
+
+
+@pytest.mark.parametrize(("choices", "left"), [([0, 0, 1], "1 choice"), ([1] * 6, "4 choices")])
+def test_a_schedule_that_the_test_does_not_come_to_the_end_of_is_told(
+    project, summary, choices, left
+):
+    project.file("test_it", FINE)
+    result = project.run(f"--replica-lag-schedule={Schedule.of(choices)}")
+    assert " ".join(line.strip() for line in summary(result)).endswith(
+        f"test_it.py::test_fine: passes, but has not come to the last {left} of the schedule: it "
+        "is another test's, or the test has changed; explore again"
+    )
+
+
 def test_classes_parameters_and_fixtures(project):
     project.file(
         "test_it",
@@ -447,6 +506,28 @@ def test_an_asynchronous_property_test(project):
     project.file("test_it", body)
     result = project.run_apart("--replica-lag-explore=1", plugins=("pytest_asyncio.plugin",))
     result.assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("test", "schedule"), [(VIEWS, r"schedule=\S+"), (FINE, "explore=100 --replica-lag-seed=3")]
+)
+def test_the_command_in_a_report_runs_the_test_in_the_same_way(project, test, schedule):
+    project.file("test_it", test)
+    options = ("--replica-lag-explore=100", "--replica-lag-seed=3")
+    project.run(*options, "--replica-lag-report=lag.json")
+    [told] = json.loads((project.path / "lag.json").read_text())["tests"]
+    assert re.fullmatch(rf"pytest \S+ --replica-lag-{schedule}", told["replay"])
+    again = project.run(*shlex.split(told["replay"])[1:])
+    assert again.ret == (1 if told["exploration"]["failing_schedule"] else 0)
+    assert again.parseoutcomes() == {told["outcome"]: 1}
+
+
+@pytest.mark.slow
+def test_the_command_for_a_property_test_explores_it(project):
+    project.file("test_it", PROPERTY)
+    result = project.run("--replica-lag-explore=1")
+    [replay] = [line for line in result.outlines if line.startswith("replay")]
+    assert replay.endswith("test_it.py::test_views --replica-lag-explore=1 --replica-lag-seed=0")
 
 
 def test_a_property_test_takes_no_schedule(project):

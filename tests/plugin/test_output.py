@@ -98,6 +98,16 @@ def test_the_replay_command_finds_the_same(project, section):
     assert section(project.run("test_it.py::test_it[it's]", *options)) == lines
 
 
+def test_the_replay_command_has_what_was_said_in_the_place_of_the_ini_file(project, section):
+    project.buggy()
+    options = ("-o", "replica_lag_secondaries=3", "-o", "console_output_style=classic")
+    result = project.run("--replica-lag=200ms", *options, "-o", "replica_lag_report=lag.json")
+    assert section(result)[-1] == (
+        "replay      pytest test_orders.py::test_order -o replica_lag_secondaries=3 "
+        "--replica-lag=200ms --replica-lag-seed=0"
+    )
+
+
 def test_paths_lead_from_where_pytest_was_started(project, section, monkeypatch):
     project.buggy()
     (project.path / "below").mkdir()

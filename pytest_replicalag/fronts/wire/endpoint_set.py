@@ -44,8 +44,10 @@ class EndpointSet:
         self.version = 1
         self._size = 0
         self._running: Running | None = None
-        # Which endpoint the first member is behind: the one that drivers take for the primary's.
-        self._first = 0
+        # The endpoint that drivers take for the primary's: the newest that has told one so. Of an
+        # election at the end of a test, they may not have heard.
+        self._taken_for_primary = 0
+        self._first = 0  # the endpoint that the running test's first member is behind
         self._forgetting: list[Callable[[], None]] = []
 
     def when_it_changes(self, forget: Callable[[], None]) -> None:
@@ -58,21 +60,24 @@ class EndpointSet:
         if running is not self._running:
             for forget in self._forgetting:
                 forget()
-            if self._running is not None:
-                self._first = self._endpoint(self._running, self._running.replica_set.primary)
+            self._first = self._taken_for_primary
             self._running = running
             size = len(running.replica_set.members)
             self.version += self._size not in (0, size)
             self._size = size
         return running
 
+    def told_primary(self, endpoint: int) -> None:
+        """A driver was told that the primary is behind this endpoint."""
+        self._taken_for_primary = endpoint
+
     # -- members -------------------------------------------------------------------------------
 
     def member(self, running: Running, endpoint: int) -> Member | None:
         """The member behind an endpoint; None if the set has fewer members than endpoints.
 
-        A test's first primary is behind the endpoint of the last primary of the test before, for
-        which clients that stay connected take it: nothing has happened for them.
+        A test's first primary is behind the endpoint that clients which stay connected take for
+        the primary's: nothing has happened for them.
         """
         members = running.replica_set.members
         return members[self._swapped(members, endpoint)] if endpoint < len(members) else None

@@ -86,6 +86,8 @@ class Handshake:
                 "info": "Does not have a valid replica set config",
                 "isreplicaset": True,
             }
+        if member.is_primary:
+            self._set.told_primary(endpoint)
         return {
             "hosts": hosts,
             "setName": self._set.name,
