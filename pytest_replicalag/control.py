@@ -122,11 +122,14 @@ class ReplicaLag:
 
         Raises:
             ClockError: The duration is negative or endless, or the test runs on the wall clock.
-            ValueError: It is no duration.
+            SettingError: It is no duration.
         """
         if _is_negative(duration):
             raise ClockError(f"simulated time cannot go back: advance({duration!r})")
-        length = as_duration(duration)
+        try:
+            length = as_duration(duration)
+        except (TypeError, ValueError) as error:
+            raise SettingError("advance", duration, str(error)) from None
         if length.is_forever:
             raise ClockError("simulated time cannot advance by inf; use catch_up(), or a duration")
         with governor.lock:

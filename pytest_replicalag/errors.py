@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "CRASHED",
     "ClockError",
     "EndlessWaitError",
     "EngineError",
@@ -62,6 +63,10 @@ class NotWrappableError(ReplicaLagError, TypeError):
         hint = ""
         if kind.__name__ in ("Database", "Collection"):
             hint = "; wrap the client that it belongs to"
+        elif isinstance(value, str):
+            hint = "; open one with this address, and wrap that"
+        elif isinstance(value, type):
+            hint = f"; open one, and wrap that: wrap({value.__name__}(...))"
         super().__init__(
             f"cannot wrap a {kind.__module__}.{kind.__qualname__}: wrap() takes a "
             f"client of mongomock, mongomock_ng, PyMongo or Motor{hint}"
@@ -93,6 +98,19 @@ _ADVICE = (
 )
 
 
+_AFTER_A_CRASH = (
+    "Let it be back (restart() of the fixture replica_lag), wait for a majority only (w: "
+    '"majority"), or set a time limit (wtimeout).'
+)
+
+CRASHED = "has crashed"
+"""Why a member holds something up that is not in reach."""
+
+
+def _advice(members: Sequence[str]) -> str:
+    return _AFTER_A_CRASH if all(text.endswith(CRASHED) for text in members) else _ADVICE
+
+
 class EndlessWaitError(ReplicaLagError):
     """An operation waits for something that can never come, so it fails at once, not hangs.
 
@@ -103,14 +121,14 @@ class EndlessWaitError(ReplicaLagError):
     """
 
     def __init__(
-        self, operation: str, waiting_for: str, members: Sequence[str], advice: str = _ADVICE
+        self, operation: str, waiting_for: str, members: Sequence[str], advice: str = ""
     ) -> None:
         self.operation = operation
         self.waiting_for = waiting_for
         self.members = tuple(members)
         super().__init__(
             f"{operation} would wait for ever: it waits until {waiting_for}, but "
-            f"{' and '.join(self.members)}. {advice}"
+            f"{' and '.join(self.members)}. {advice or _advice(self.members)}"
         )
 
 

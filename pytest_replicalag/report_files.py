@@ -92,15 +92,15 @@ class ReportFiles:
         known = frozenset(str(finding["id"]) for finding in document["findings"])
         return Baseline(identities, known)
 
-    def write(self, document: Mapping[str, Any], *, has_ended: bool) -> list[str]:
+    def write(self, document: Mapping[str, Any], *, keeps_baseline: str = "") -> list[str]:
         """Write all files; returns what there is to say of each, for people.
 
         A file that cannot be written must not lose the outcome of the run.
 
         Args:
             document: The run's report.
-            has_ended: Whether all tests have run; else the baseline stays as it is, for it would
-                forget what the others find.
+            keeps_baseline: Why the baseline stays as it is, if it does: it would forget what tests
+                find that have not run.
         """
         from pytest_replicalag.report.baseline import baseline_text
         from pytest_replicalag.report.formats import rendered
@@ -108,9 +108,9 @@ class ReportFiles:
         told = [_written(path, rendered(document, str(path))) for path in self.reports]
         if self.updates_baseline and self.baseline is not None:
             told.append(
-                _written(self.baseline, baseline_text(document))
-                if has_ended
-                else "warning: the baseline was not updated, for the run ended before its tests did"
+                f"warning: the baseline was not updated, for {keeps_baseline}"
+                if keeps_baseline
+                else _written(self.baseline, baseline_text(document))
             )
         return told
 

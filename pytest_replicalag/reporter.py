@@ -116,7 +116,10 @@ class Reporter:
             return
         document = self._whole()
         has_ended = exitstatus in _ENDED and not (session.shouldstop or session.shouldfail)
-        self._written = self._files.write(document, has_ended=has_ended)
+        keeps = "" if has_ended else "the run ended before its tests did"
+        if has_ended and not self._has_run:
+            keeps = "no test ran with lag"
+        self._written = self._files.write(document, keeps_baseline=keeps)
         if summary and self._has_run:
             self._append_to_job_summary(Path(summary), document)
 

@@ -103,6 +103,15 @@ def _too_many_lags(given: Given, lags: int, secondaries: int) -> SettingError:
     return SettingError(given.source, given.value, problem)
 
 
+def _too_many_members(given: Given, w: int, secondaries: int) -> SettingError:
+    more = "secondaries" if given.source.startswith("@") else "--replica-lag-secondaries"
+    problem = (
+        f"no write can reach {w} members of a set of {secondaries + 1}; give {secondaries + 1} or "
+        f"less, or majority, or set {more}={w - 1}"
+    )
+    return SettingError(given.source, given.value, problem)
+
+
 def read_marker(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> dict[str, Given]:
     """What one `replica_lag` marker gives, by option name.
 
@@ -172,6 +181,9 @@ def resolve(layers: Iterable[Mapping[str, Given]]) -> Settings:
     lags = _lags(values, given)
     if len(lags) > values["secondaries"]:
         raise _too_many_lags(given["lag"], len(lags), values["secondaries"])
+    w = values["write_concern"]
+    if isinstance(w, int) and w > values["secondaries"] + 1:
+        raise _too_many_members(given["write_concern"], w, values["secondaries"])
     return Settings(
         lags=tuple(lags),
         secondaries=values["secondaries"],

@@ -123,8 +123,11 @@ def _whole_number(value: Any, example: str) -> int:
 
 def _parse_write_concern(value: Any) -> str | int:
     document = getattr(value, "document", None)
-    if isinstance(document, dict) and document.keys() <= {"w"}:  # pymongo's own, no more than w
-        value = document.get("w", "majority")
+    if isinstance(document, dict):  # pymongo's own
+        w = document.get("w", "majority")
+        if document.keys() - {"w"}:
+            raise ValueError(f"{value!r} says more than w; write {w!r}, and the rest in the code")
+        value = w
     if value == "majority":
         return "majority"
     try:
@@ -197,7 +200,7 @@ def _one_of(words: Iterable[str]) -> Callable[[Any], str]:
         if value in allowed:
             return str(value)
         by_lower = {word.lower(): word for word in allowed}
-        close = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(str(value).lower(), by_lower, n=1)
         hint = f" (did you mean {by_lower[close[0]]}?)" if close else ""
         raise ValueError(f"{value!r} is not one of {', '.join(allowed)}{hint}")
 

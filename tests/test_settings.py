@@ -136,5 +136,8 @@ def test_pymongos_own_objects_are_taken_for_their_words():
     assert resolve([layer(write_concern=WriteConcern())]).write_concern == "majority"
     with pytest.raises(SettingError, match="is not one of"):
         resolve([layer(read_preference=Secondary(tag_sets=[{"dc": "ny"}]))])
-    with pytest.raises(SettingError, match="is not a write concern"):
+    with pytest.raises(SettingError, match="says more than w; write 1, and the rest in the code"):
         resolve([layer(write_concern=WriteConcern(w=1, wtimeout=5))])
+    with pytest.raises(SettingError, match="no write can reach 4 members of a set of 3; give 3"):
+        resolve([layer(write_concern="4")])
+    assert resolve([layer(write_concern="4", secondaries="3")]).write_concern == 4

@@ -199,16 +199,19 @@ def _advice(observation: Observation, guarantees: tuple[str, ...]) -> tuple[Fix,
     else:
         advice.append(_WRITES_TOO)
     if read.read_concern != "majority" and not observation.is_paused:
-        advice.append(_write_to_all(observation.members))
+        advice.append(_write_to_all(observation))
     is_own = READ_YOUR_WRITES in guarantees  # else it is not the reader who has the document
     if is_own and (text := _return_the_document(observation)) is not None:
         advice.append(Fix(text=text, change="read"))
     return tuple(advice)
 
 
-def _write_to_all(members: int) -> Fix:
+def _write_to_all(observation: Observation) -> Fix:
+    # In a transaction, it is the commit that waits for a write concern.
+    are_commits = all(isinstance(write, Commit) for _, _, write in observation.missed)
+    write = "commit the transaction" if are_commits else "write"
     return Fix(
-        text=f"write with w: {members}, so that every member has it",
+        text=f"{write} with w: {observation.members}, so that every member has it",
         change="write",
         cost="each such write waits for the slowest member, and for ever if one is down",
     )

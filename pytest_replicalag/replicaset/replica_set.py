@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_replicalag.durations import FOREVER, ZERO, Duration
-from pytest_replicalag.errors import UnknownMemberError
+from pytest_replicalag.errors import CRASHED, UnknownMemberError
 from pytest_replicalag.replicaset.clock import Clock
 from pytest_replicalag.replicaset.lag import NO_LAG, Lag
 from pytest_replicalag.replicaset.member import PRIMARY, Member
@@ -356,5 +356,5 @@ class ReplicaSet:
 
 def _why_behind(member: Member) -> str:
     if not member.is_up:
-        return "has crashed"
+        return CRASHED
     return "is paused" if member.paused else "has lag inf"

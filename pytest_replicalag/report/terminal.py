@@ -203,8 +203,8 @@ def _result(report: RunReport) -> str:
     if not report.reads:
         return (
             f"Nothing was checked: {tests} read nothing through a client of the simulated set. "
-            "Wrap the client (pytest_replicalag.wrap), name its fixture in replica_lag_fixtures, "
-            "or connect it to replica_lag_uri."
+            "Where they read, wrap the client (pytest_replicalag.wrap), name its fixture in "
+            "replica_lag_fixtures, or connect it to replica_lag_uri."
         )
     if not report.secondary_reads and not report.has_failovers:
         reads = f"{report.reads} {plural(report.reads, 'read')} with lag"

@@ -198,6 +198,14 @@ def test_the_fixes_fit_the_read(running):
     )
 
 
+def test_what_a_transaction_wrote_waits_at_its_commit(running):
+    client = running.client
+    with client.start_session(causal_consistency=False) as session, session.start_transaction():
+        client.shop.orders.update_one({"_id": 1}, {"$set": {"n": 9}}, session=session)
+    client.shop.orders.find_one({"_id": 1})
+    assert "commit the transaction with w: 3, so that every member has it" in only(running).fixes
+
+
 def test_w_majority_is_never_a_fix_for_a_read_from_a_secondary(running):
     running.client.shop.orders.delete_many({})
     list(running.client.shop.orders.find())

@@ -57,6 +57,16 @@ def test_a_stale_read_names_the_write_to_its_documents(client, orders, lagging):
     assert stale.guarantees == ("read your writes",)
 
 
+def test_a_collection_that_a_write_creates_is_no_change_of_its_own(client, lagging):
+    with lagging() as control:
+        client.shop.new.insert_one({"_id": 1})
+        client.shop.new.create_index("n")
+        list(secondary(client, "new").aggregate([{"$group": {"_id": "$n"}}]))
+        [stale] = control.stale_reads
+        assert [missed.operation for missed in stale.missed] == ["insert_one"]
+        assert stale.missed_count == 1
+
+
 def test_a_transaction_is_named_by_its_writes(client, orders, lagging):
     with lagging() as replica_lag:
         with client.start_session() as session, session.start_transaction():

@@ -207,7 +207,16 @@ def run_with_lag(project, body):
     ("value", "kind", "hint"),
     [
         ("None", "builtins.NoneType", ""),
-        ("'mongodb://localhost'", "builtins.str", ""),
+        (
+            "'mongodb://localhost'",
+            "builtins.str",
+            "; open one with this address, and wrap that",
+        ),
+        (
+            "pytest_replicalag.MongoClient",
+            "builtins.type",
+            "; open one, and wrap that: wrap(MongoClient(...))",
+        ),
         ("client.shop", "mongomock.database.Database", HINT),
         ("client.shop.orders", "mongomock.collection.Collection", HINT),
     ],
@@ -270,13 +279,17 @@ assert replica_lag.wrap(bare) is wrapped
             "ClockError",
             "simulated time cannot advance by inf; use catch_up(), or a duration",
         ),
-        ("50", "ValueError", "'50' has no unit; write 50ms or 50s"),
-        ('"soon"', "ValueError", f"'soon' is not a duration; write one such as {EXAMPLES}"),
+        ("50", "SettingError", "advance: '50' has no unit; write 50ms or 50s"),
+        (
+            '"soon"',
+            "SettingError",
+            f"advance: 'soon' is not a duration; write one such as {EXAMPLES}",
+        ),
         (
             "None",
-            "TypeError",
+            "SettingError",
             (
-                "a duration is a string such as 250us, 200ms, 1.5s, 2m or inf, or a timedelta, "
+                "advance: a duration is a string such as 250us, 200ms, 1.5s, 2m or inf, or a timedelta, "
                 "not NoneType"
             ),
         ),
@@ -286,7 +299,7 @@ def test_time_advances_by_a_duration_and_only_forward(project, duration, kind, m
     run_with_lag(
         project,
         f"""
-from pytest_replicalag import ClockError
+from pytest_replicalag import ClockError, SettingError
 with pytest.raises({kind}) as caught:
     replica_lag.advance({duration})
 assert str(caught.value) == {message!r}

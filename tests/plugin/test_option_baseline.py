@@ -159,6 +159,15 @@ def test_a_run_that_ends_early_does_not_write_it(known, summary, end):
     )
 
 
+@pytest.mark.parametrize("options", [["--replica-lag=off"], []])
+def test_a_run_without_lag_does_not_update_it(known, options):
+    before = (known.path / "known.json").read_text()
+    result = known.run(BASELINE, "--replica-lag-update-baseline", *options)
+    result.assert_outcomes(passed=1)
+    assert (known.path / "known.json").read_text() == before
+    assert "warning: the baseline was not updated, for no test ran with lag" in result.outlines
+
+
 def test_a_collection_alone_writes_nothing(known):
     before = (known.path / "known.json").read_text()
     known.run(

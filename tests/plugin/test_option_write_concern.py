@@ -74,3 +74,26 @@ def test_a_wait_that_can_never_end_fails_at_once(project):
     )
     result = project.run("--replica-lag=inf", "--replica-lag-write-concern=3")
     result.assert_outcomes(passed=1)
+
+
+def test_a_write_that_waits_for_a_crashed_member_says_what_lets_it_go_on(project):
+    project.file(
+        "test_it",
+        """
+        import pytest
+        from pytest_replicalag import EndlessWaitError
+
+        @pytest.mark.replica_lag
+        def test_it(db, replica_lag):
+            replica_lag.crash("secondary-2")
+            with pytest.raises(EndlessWaitError) as caught:
+                db.orders.insert_one({"_id": 7})
+            assert str(caught.value).endswith(
+                "but secondary-2 has crashed. Let it be back (restart() of the fixture "
+                'replica_lag), wait for a majority only (w: "majority"), or set a time limit '
+                "(wtimeout)."
+            )
+        """,
+    )
+    result = project.run("--replica-lag=0", "--replica-lag-write-concern=3")
+    result.assert_outcomes(passed=1)

@@ -175,8 +175,8 @@ def test_a_run_without_a_wrapped_client_says_that_it_checked_nothing(project, su
     project.file("test_it", "def test_it(): ...")
     assert summary(project.run("--replica-lag=1s", "--replica-lag-all")) == [
         "Nothing was checked: 1 test with lag read nothing through a client of the",
-        "    simulated set. Wrap the client (pytest_replicalag.wrap), name its fixture in",
-        "    replica_lag_fixtures, or connect it to replica_lag_uri.",
+        "    simulated set. Where they read, wrap the client (pytest_replicalag.wrap),",
+        "    name its fixture in replica_lag_fixtures, or connect it to replica_lag_uri.",
     ]
 
 

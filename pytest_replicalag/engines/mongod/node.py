@@ -137,7 +137,10 @@ def _checked(client: Any, host: str, port: int) -> Node:
     except OperationFailure as error:
         raise _refused(name, error) from None
     except PyMongoError as error:
-        raise NodeError(f"the mongod at {name} is not up, or is none: {_short(error)}") from None
+        raise NodeError(
+            f"the mongod at {name} is not up, or is none: {_short(error)}; start it, or let the "
+            "run start one: --replica-lag-mongod=/usr/bin/mongod"
+        ) from None
     if "setName" not in hello:
         raise _standalone(name, port, hello)
     if tuple(version["versionArray"][:2]) < OLDEST:

@@ -33,6 +33,14 @@ __all__ = ["Staleness"]
 _RANDOM: Final = ("$sample", "$rand", "$$NOW", "$$CLUSTER_TIME", "$function", "$accumulator")
 """What gives other results for the same data."""
 
+_OF_NO_DOCUMENT: Final = frozenset(
+    {
+        *("create", "createIndexes", "startIndexBuild", "commitIndexBuild", "abortIndexBuild"),
+        *("dropIndexes", "deleteIndexes", "collMod"),
+    }
+)
+"""Changes of the catalog that no read of documents can tell."""
+
 _Results = tuple[Any, Any]
 
 
@@ -230,7 +238,7 @@ def _changes_of(entry: Mapping[str, Any], time: Timestamp, database: str) -> Ite
     elif kind in ("i", "u", "d"):
         key = entry.get("o2", change).get("_id", change.get("_id"))
         yield _Change(time, namespace, _bytes(key))
-    elif kind == "c":
+    elif kind == "c" and not _OF_NO_DOCUMENT & change.keys():
         collection = next(iter(change.values()), "")
         name = f"{database}.{collection}" if isinstance(collection, str) else database
         yield _Change(time, name, None)
