@@ -1,4 +1,4 @@
-"""Writes what each command really prints into the pages: python docs/update_outputs.py [PAGE…].
+"""Writes tables, and what commands really print, into the pages: docs/update_outputs.py [PAGE…].
 
 The tests compare, and never write. Look at the difference before you commit it.
 """
@@ -9,13 +9,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "docs"))
+sys.path.insert(0, str(ROOT / "docs"))
 
 from doc_pages import PageError, Reader, pages, render  # noqa: E402
+from tables import with_tables  # noqa: E402
 
 
 def update(page: Path) -> int:
     """Write the outputs of one page; returns how many have changed."""
-    text = page.read_text(encoding="utf-8")
+    text = with_tables(page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")
     changed = []
     with tempfile.TemporaryDirectory() as folder:
         for block, actual in Reader(Path(folder)).follow(text):

@@ -289,8 +289,8 @@ assert replica_lag.wrap(bare) is wrapped
             "None",
             "SettingError",
             (
-                "advance: a duration is a string such as 250us, 200ms, 1.5s, 2m or inf, or a timedelta, "
-                "not NoneType"
+                "advance: a duration is a string such as 250us, 200ms, 1.5s, 2m or inf, or a "
+                "timedelta, not NoneType"
             ),
         ),
     ],

@@ -65,6 +65,8 @@ BODY_AT: Final = _MSG_HEADER.size
 _REPLY_HEADER: Final = struct.Struct("<iiiiiqii")
 _GET_MORE: Final = struct.Struct("<iq")
 _SMALLEST_DOCUMENT: Final = 5
+_TLS: Final = b"\x16\x03"
+"""How the first message of TLS begins: a handshake, version 3."""
 _BODY, _SEQUENCE, _SECURITY_TOKEN = 0, 1, 2
 
 LEGACY_REFUSED: Final = 5739101
@@ -151,11 +153,27 @@ class MessageBuffer:
             if len(held) < length:
                 # Bytes of another protocol, such as TLS, would have us wait for what never comes.
                 if len(held) >= _HEADER.size:
-                    _check_op_code(_HEADER.unpack_from(held)[-1])
+                    _check_start(held)
                 return
             message = bytes(held[:length])
             del held[:length]
             yield message
+
+
+def _check_start(held: bytearray) -> None:
+    """Refuse what begins as no message does.
+
+    Raises:
+        ProtocolError: It does.
+    """
+    try:
+        _check_op_code(_HEADER.unpack_from(held)[-1])
+    except ProtocolError:
+        if held.startswith(_TLS):
+            raise ProtocolError(
+                "TLS, which the endpoints do not speak; leave tls=true out of the connection string"
+            ) from None
+        raise
 
 
 def _length(data: bytes | bytearray) -> int:

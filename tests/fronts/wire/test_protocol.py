@@ -203,3 +203,8 @@ def test_any_change_of_a_message_is_a_message_or_refused(data):
         bits[data.draw(st.integers(4, len(bits) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(ProtocolError):
         parse(bytes(bits))
+
+
+def test_tls_is_told_by_its_name():
+    with pytest.raises(ProtocolError, match="TLS, which the endpoints do not speak; leave tls"):
+        list(MessageBuffer().feed(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(30)))
