@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_replicalag.control import ReplicaLag
-from pytest_replicalag.replicaset.explored import Schedule
+from pytest_replicalag.errors import ScheduleError
+from pytest_replicalag.explore.schedule import Recorder
 from pytest_replicalag.report.plain import to_plain
 from pytest_replicalag.report.run_report import TestReport
 from pytest_replicalag.settings import Settings
@@ -48,10 +49,11 @@ class TestRun:
         settings: Settings,
         test: str,
         replay: Callable[[str], str] = lambda _schedule: "",
-        schedule: Schedule | None = None,
+        schedule: Recorder | None = None,
         baseline: Baseline | None = None,
     ) -> None:
         self._baseline = baseline
+        self._schedule = schedule
         self.settings = settings
         self.test = test
         self.is_calling = False
@@ -70,6 +72,7 @@ class TestRun:
 
         Raises:
             Failed: The test passed, but made a stale read, and `on_stale` is `fail`.
+            ScheduleError: It has other choices than its schedule.
         """
         if not self.settings.enabled:
             yield
@@ -84,6 +87,8 @@ class TestRun:
                 yield
         finally:
             self.is_calling = False
+            if self._schedule is not None and isinstance(self._schedule.refusal, ScheduleError):
+                raise self._schedule.refusal
         told = self._told()
         if told and self.settings.on_stale is OnStale.FAIL:
             pytest.fail(
@@ -108,11 +113,14 @@ class TestRun:
             self._simulation.journal.undo_all()
 
     @contextmanager
-    def example(self, schedule: Schedule) -> Iterator[None]:
+    def example(self, schedule: Recorder) -> Iterator[None]:
         """Let an example of the test, which is the one that is reported so far, run inside."""
         self._simulation = simulation = Simulation(self.settings, self.test, schedule)
-        with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
-            yield
+        try:
+            with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
+                yield
+        finally:
+            schedule.check()
 
     def properties(self, root: str) -> list[tuple[str, object]]:
         """What a JUnit report has of it besides.

@@ -92,8 +92,12 @@ def simulated(schedule: Recorder | None = None, **words: Any) -> Iterator[Replic
     if schedule is not None:
         given.setdefault("lag", Given(source="simulated()", value="inf"))
     simulation = Simulation(resolve([given]), _NAME, schedule)
-    with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
-        yield ReplicaLag(simulation, enabled=True)
+    try:
+        with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
+            yield ReplicaLag(simulation, enabled=True)
+    finally:
+        if schedule is not None:
+            schedule.check()
 
 
 class OnReplicaSet:

@@ -62,7 +62,8 @@ class Shortener:
         parts: list[str] = []
         left = width - 2
         for key in keys:
-            part = f'"{key}": {self.value(document[key], max(left - len(str(key)) - 4, 12))}'
+            name = _quoted(str(key))
+            part = f"{name}: {self.value(document[key], max(left - len(name) - 2, 12))}"
             if parts and len(part) > left:
                 parts.append("…")
                 break
@@ -85,7 +86,7 @@ class Shortener:
 
     def _scalar(self, value: Any) -> str:
         if isinstance(value, str):
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+            return _quoted(value)
         if isinstance(value, ObjectId):
             if value.binary[4:9] == _OURS:
                 return f"ObjectId(#{self._number('ObjectId', value)})"
@@ -97,7 +98,7 @@ class Shortener:
         if isinstance(value, datetime):
             return self._date(value)
         if isinstance(value, re.Pattern):
-            return f"/{value.pattern}/"
+            return f"/{_printable(str(value.pattern))}/"
         if isinstance(value, (bool, int, float, bytes)) or value is None:
             return repr(value)
         # Objects whose repr tells their address would differ in every run.
@@ -128,6 +129,21 @@ def _differing(result: Any, fresh: Any) -> set[Any]:
         fields = [*result, *(field for field in fresh if field not in result)]
         return {f for f in fields if result.get(f, missing) != fresh.get(f, missing)}
     return set()
+
+
+def _quoted(text: str) -> str:
+    """A string in double quotes, as a document is written."""
+    return '"' + _printable(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def _printable(text: str) -> str:
+    """A text that moves no cursor and rings no bell, whatever is in the data."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def _cut(text: str, width: int) -> str:

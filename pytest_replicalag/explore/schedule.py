@@ -128,7 +128,8 @@ class Recorder:
         names_members: Whether the test has named a member, so that members in the same state are
             not alike.
         choices: What was chosen so far.
-        refusal: What was raised instead of a choice, which ends the run; None if nothing was.
+        refusal: What was raised instead of a choice; None if nothing was. The run comes to its end
+            by fresh choices then, and does not count.
     """
 
     def __init__(
@@ -147,14 +148,27 @@ class Recorder:
         self.refusal: BaseException | None = None
 
     def choose(self, options: int) -> int:
-        """One of that many options."""
+        """One of that many options.
+
+        A refusal is not raised here: a thread or a task may have read, and who waits for its end
+        would wait for ever.
+        """
+        if self.refusal is not None:
+            return 0
         try:
             chosen = self._decide(options)
-        except BaseException as refusal:
-            self.refusal = refusal  # a test, or pytest around it, may catch it
-            raise
+        except BaseException as error:
+            if not _is_refusal(error):
+                raise
+            self.refusal = error
+            return 0
         self.choices.append(Choice(options, chosen))
         return chosen
+
+    def check(self) -> None:
+        """Raise what was raised instead of a choice, if anything was."""
+        if self.refusal is not None:
+            raise self.refusal
 
     def choose_crash(self) -> bool:
         """Whether the primary crashes now; a choice also where it may not, for a replay."""
@@ -173,6 +187,15 @@ class Recorder:
     def replaying(cls, schedule: Schedule) -> Recorder:
         """A recorder that makes the choices of a schedule; the first option after its last one."""
         return cls(_Replay(schedule), tells_members_apart=schedule.tells_members_apart)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether it is about the choice: that it does not fit, or that Hypothesis wants no more."""
+    return isinstance(error, ScheduleError) or _is_of_hypothesis(type(error))
+
+
+def _is_of_hypothesis(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "hypothesis"  # which need not be loaded here
 
 
 class _Replay:

@@ -192,8 +192,7 @@ class _Search:
             lets_crash=self._lets_crash,
         )
         failed = self._run(recorder)
-        if recorder.refusal is not None:
-            raise recorder.refusal
+        recorder.check()
         self._runs += 1
         if recorder.names_members and not self._tells_members_apart:
             raise _NamedError

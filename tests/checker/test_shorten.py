@@ -21,6 +21,8 @@ from pytest_replicalag.checker.shorten import Shortener
         (b"a", "b'a'"),
         ("word", '"word"'),
         ('a "b" \\ \n', r'"a \"b\" \\ \n"'),
+        ("\x1b[2J\x07\r\0\x9b31m \u202e ä", r'"\x1b[2J\x07\r\x00\x9b31m \u202e ä"'),
+        ({"\x1b": 1}, r'{"\x1b": 1}'),
         ([1, 2], "[1, 2]"),
         ({"a": {"b": [1]}}, '{"a": {"b": [1]}}'),
         ({}, "{}"),

@@ -142,6 +142,27 @@ def test_an_interrupted_run_leaves_nothing_behind(project, program, temporary):
     assert left(temporary) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_killed_leaves_nothing_behind(project, program, temporary, number):
+    project.file(
+        "test_it",
+        f"""
+        import os
+
+        def test_it(replica_lag_uri):
+            os.kill(os.getpid(), {int(number)})
+        """,
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_replicalag.plugin"]
+    options = ["--replica-lag=200ms", f"--replica-lag-mongod={program}"]
+    run = subprocess.run([*command, *options], cwd=project.path, capture_output=True, check=False)
+    assert run.returncode == -number
+    end_s = time.monotonic() + 60
+    while left(temporary) and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert left(temporary) == []
+
+
 def left(temporary: Path) -> list[str]:
     """The folders of nodes in a temporary folder, and the processes that use one."""
     folders = [path.name for path in temporary.glob("replica-lag-mongod-*")]

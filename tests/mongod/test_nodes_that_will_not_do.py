@@ -214,7 +214,8 @@ def test_a_node_that_dies_in_a_test(project, program, tmp_path):
 
         def kill():
             from pytest_replicalag.endpoints import endpoints
-            os.kill(endpoints._mongod._process._process.process.pid, signal.SIGKILL)
+            with pymongo.MongoClient(endpoints._mongod._process.uri) as node:
+                os.kill(node.admin.command("serverStatus")["pid"], signal.SIGKILL)
 
         @pytest.mark.replica_lag
         def test_one(orders):

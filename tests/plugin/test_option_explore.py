@@ -355,6 +355,37 @@ def test_a_schedule_that_the_test_does_not_come_to_the_end_of_is_told(
     )
 
 
+def test_nobody_waits_for_ever_for_a_task_that_reads(project):
+    project.file(
+        "test_it",
+        """
+        import asyncio
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            async def main():
+                done = asyncio.Event()
+
+                async def work():
+                    for number in range(4):
+                        db.c.insert_one({"_id": number})
+                        db.c.find_one({"_id": number})
+                    done.set()
+
+                task = asyncio.create_task(work())
+                await done.wait()
+                await task
+
+            asyncio.run(main())
+            assert db.c.count_documents({}) == 4
+        """,
+    )
+    result = project.run_apart("--replica-lag-explore=50")
+    result.assert_outcomes(failed=1)
+    assert "StopTest" not in result.stdout.str()
+
+
 def test_classes_parameters_and_fixtures(project):
     project.file(
         "test_it",

@@ -6,11 +6,13 @@ MongoDB manual, mongod; replSetInitiate.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,7 @@ _SOON_S: Final = 1
 
 _OFTEN_S: Final = 0.005
 _ENDING_S: Final = 0.5
+_STOPPED_S: Final = 5
 
 _OPTIONS: Final = (
     *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64", "--nounixsocket"),
@@ -40,6 +43,25 @@ _OPTIONS: Final = (
 )
 
 _SET_NAME: Final = "replicalag"
+
+_GUARDED: Final = """
+exec 3<&0 </dev/null
+folder=$1; shift
+"$@" 3<&- & node=$!
+( read -r _ <&3; kill -KILL $node ) & guard=$!
+exec 3<&-
+wait $node; code=$?
+kill $guard
+wait $guard && rm -rf "$folder"
+exit $code
+"""
+"""A shell that runs a program; when its own input ends, it ends that and removes its folder.
+
+The run holds the other end of that pipe, so the node goes with it, also if it is killed.
+"""
+
+_SIGNALLED: Final = 128
+"""A shell adds this to the number of the signal that has ended a program."""
 
 
 class MongodProcess:
@@ -90,7 +112,11 @@ class MongodProcess:
             *("--dbpath", str(self._folder), "--logpath", str(self._folder / "log")),
             *_OPTIONS,
         ]
-        return SimpleExecutor(command, timeout=_STARTED_S, sleep=_OFTEN_S)
+        if os.name == "posix":
+            command = ["/bin/sh", "-c", _GUARDED, "mongod-guard", str(self._folder), *command]
+        # What a program has to say is asked of it if it does not start.
+        quiet = subprocess.DEVNULL
+        return SimpleExecutor(command, timeout=_STARTED_S, sleep=_OFTEN_S, stderr=quiet)
 
     def ready(self) -> MongodProcess:
         """Wait until it is a replica set of one, and its primary; returns itself.
@@ -173,12 +199,17 @@ class MongodProcess:
             code = running.wait(_ENDING_S)
         except subprocess.TimeoutExpired:
             return None
-        return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
+        signal = code - _SIGNALLED if code > _SIGNALLED else -code
+        return f"it was killed by signal {signal}" if signal > 0 else f"it ended with code {code}"
 
     def stop(self) -> None:
         """End it and remove its data, which nobody needs."""
+        running = self._process.process
         try:
-            if self._process.process is not None:
+            if running is not None:
+                running.stdin.close()
+                with suppress(subprocess.TimeoutExpired):
+                    running.wait(_STOPPED_S)
                 self._process.kill()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
