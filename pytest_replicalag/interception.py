@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pymongo import AsyncMongoClient, MongoClient
+from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.uri_parser import parse_uri
 
 from pytest_replicalag.call_sites import caller
 from pytest_replicalag.clients import given_options
@@ -74,10 +76,12 @@ class Interception:
         return opened
 
     def _redirected(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        if is_own():
+        if is_own() or _is_wrong(given):
             return given
         try:
             arguments = redirected(given, to_run=chosen().is_given)
+        except (ConfigurationError, TypeError, ValueError):
+            return given  # PyMongo itself says what is wrong with its arguments
         except NodeError as error:
             code, line = caller()
             self.left_alone.setdefault(f"{code.co_filename}:{line}", str(error))
@@ -96,6 +100,20 @@ class Interception:
                 self.wrapped += 1
 
         return opened
+
+
+def _is_wrong(given: Mapping[str, Any]) -> bool:
+    """Whether PyMongo will say what is wrong with the hosts that a client is given."""
+    hosts = given.get("host")
+    try:
+        for name in [hosts] if isinstance(hosts, str) else hosts or ():
+            if not name:
+                return True
+            if "://" in name and not name.startswith("mongodb+srv://"):  # that asks the DNS
+                parse_uri(name, warn=True)
+    except (PyMongoError, TypeError, ValueError):
+        return True
+    return False
 
 
 interception = Interception()

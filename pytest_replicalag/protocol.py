@@ -120,6 +120,8 @@ def run_with_verdict(item: pytest.Item, nextitem: pytest.Item | None) -> None:
 
 def _verdict(lagging: _Run, fresh: _Run) -> Verdict:
     """What a run without lag says of one that failed with it."""
+    if fresh.skipped:
+        return Verdict.SKIPPED
     if not fresh.failed:
         return Verdict.ONLY_LAG
     return Verdict.ALSO_WITHOUT if fresh.failure == lagging.failure else Verdict.UNKNOWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,9 +91,10 @@ class Reporter:
         width, show = terminal_width(self._config), partial(show_path, self._config)
         if test.stale_reads or test.lost_writes or test.verdict is not None:
             draws = self._options.said("show") == "timeline"
-            report.sections.append((TITLE, section(test, width, show, draws=draws)))
+            report.sections.append((TITLE, _shown(section(test, width, show, draws=draws))))
         if test.exploration is not None and test.exploration.failing:
-            report.sections.append((SCHEDULE_TITLE, minimal_schedule(test, width, show)))
+            schedule = _shown(minimal_schedule(test, width, show))
+            report.sections.append((SCHEDULE_TITLE, schedule))
 
     def _failure(self, report: pytest.TestReport) -> str:
         """What a test failed with: the first line of its error, without what differs by machine."""
@@ -228,3 +230,9 @@ def show_path(config: pytest.Config, path: str) -> str:
     if path.startswith(str(config.rootpath) + os.sep):
         return os.path.relpath(path, config.invocation_params.dir)
     return path
+
+
+def _shown(text: str) -> str:
+    """A text as the terminal can show it; pytest would put all of it on one line, escaped."""
+    encoding = getattr(sys.__stdout__, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -8,6 +8,7 @@ pytest-xdist has its own.
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ class Endpoints:
     def __init__(self) -> None:
         self._callers = Callers(governor)
         self._is_registered = False
+        self._process = 0
 
     # A run needs one of these, seldom both, and each loads much.
 
@@ -123,6 +125,7 @@ class Endpoints:
     def _begin(self) -> None:
         if not self._is_registered:
             self._is_registered = True
+            self._process = os.getpid()
             self._callers.register()
             atexit.register(self.stop)  # a run that is killed by its user does not get to its end
         self.follow_drivers()
@@ -137,7 +140,12 @@ class Endpoints:
         self._callers.follow_motor()
 
     def stop(self) -> None:
-        """Stop them and forget their data; the next use starts anew."""
+        """Stop them and forget their data; the next use starts anew.
+
+        A child process that a test has forked, and that ends as this one does, leaves them alone.
+        """
+        if self._is_registered and os.getpid() != self._process:
+            return
         atexit.unregister(self.stop)
         self._callers.unregister()
         self._is_registered = False

@@ -8,6 +8,7 @@ small space is tried one by one.
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded_by
 from hypothesis import strategies as st
 from hypothesis.database import ExampleDatabase
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, HypothesisWarning
 
 from pytest_replicalag.errors import ScheduleError
 from pytest_replicalag.explore.schedule import Recorder, Schedule
@@ -212,7 +213,10 @@ def _clipped(choices: Sequence[int]) -> Callable[[int], int]:
 
 def _database(key: str) -> ExampleDatabase | None:
     """Hypothesis's example database, as far as it is about one test."""
-    whole = settings.default.database if settings.default is not None else None
+    with warnings.catch_warnings():
+        # In a folder that cannot be written to, it keeps nothing, which is well enough here.
+        warnings.simplefilter("ignore", HypothesisWarning)
+        whole = settings.default.database if settings.default is not None else None
     return None if whole is None else _OfTest(whole, key)
 
 

@@ -75,13 +75,17 @@ class WallClock:
 
     __slots__ = ("_started_ns",)
 
+    # Bound when the class is made: tools that freeze time replace the module's function, and what
+    # modules have imported of it.
+    _monotonic_ns = staticmethod(time.monotonic_ns)
+
     def __init__(self) -> None:
-        self._started_ns = time.monotonic_ns()
+        self._started_ns = self._monotonic_ns()
 
     @property
     def now_us(self) -> int:
         """Microseconds since the clock was started."""
-        return (time.monotonic_ns() - self._started_ns) // 1_000
+        return (self._monotonic_ns() - self._started_ns) // 1_000
 
     def round_trip(self) -> int:
         """The time now: on this clock an operation takes what it takes."""

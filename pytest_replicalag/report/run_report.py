@@ -35,6 +35,7 @@ class Verdict(Enum):
     ONLY_LAG = "only lag"
     ALSO_WITHOUT = "also without"
     UNKNOWN = "unknown"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

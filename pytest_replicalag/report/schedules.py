@@ -15,7 +15,10 @@ SCHEDULE_TITLE: Final = "replica lag: minimal schedule"
 _VERDICTS: Final = {
     Verdict.ONLY_LAG: "fails only under replica lag",
     Verdict.ALSO_WITHOUT: "fails without lag too",
-    Verdict.UNKNOWN: "none: run again without lag, it fails elsewhere; it may leave data behind",
+    Verdict.UNKNOWN: (
+        "none: run again without lag, it fails elsewhere; it may leave data behind, or count on lag"
+    ),
+    Verdict.SKIPPED: "none: run again without lag, it is skipped",
 }
 
 

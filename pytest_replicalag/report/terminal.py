@@ -232,7 +232,7 @@ def _verdicts(report: RunReport) -> list[str]:
     said = []
     for verdict in Verdict:
         tests = len({test.test for test in report.tests if test.verdict is verdict})
-        if tests and verdict is Verdict.UNKNOWN:
+        if tests and verdict in (Verdict.UNKNOWN, Verdict.SKIPPED):
             why = verdict_line(verdict).removeprefix("none")
             said.append(f"No verdict on {tests} {plural(tests, 'test')}{why}.")
         elif tests:

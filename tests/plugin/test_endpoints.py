@@ -1,5 +1,7 @@
 """The fixtures `replica_lag_uri` and `replica_lag.uri`, and what is left after a run with them."""
 
+import os
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -229,3 +231,29 @@ def test_ten_runs_give_the_same_report(wire, summary, section):
         result = wire.run_apart("--replica-lag=1ms..9ms,20ms..60ms", "-p", "no:randomly")
         found.add(("\n".join(summary(result)), "\n".join(section(result) or ())))
     assert len(found) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_that_a_test_forks_leaves_the_endpoints_alone(project):
+    project.file(
+        "test_it",
+        """
+        import os
+
+        import pymongo
+        import pytest
+        from pytest_replicalag.endpoints import endpoints
+
+        @pytest.mark.replica_lag
+        def test_it(replica_lag_uri):
+            child = os.fork()
+            if not child:
+                endpoints.stop()
+                os._exit(0 if endpoints.are_started else 1)
+            assert os.waitpid(child, 0) == (child, 0)
+            with pymongo.MongoClient(replica_lag_uri) as client:
+                client.shop.orders.insert_one({"_id": 7})
+                assert client.shop.orders.count_documents({}) == 1
+        """,
+    )
+    project.run_apart("--replica-lag=200ms").assert_outcomes(passed=1)

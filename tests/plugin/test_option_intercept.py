@@ -2,6 +2,8 @@
 
 import pytest
 
+INTERCEPT = ("--replica-lag=200ms", "--replica-lag-intercept")
+
 MOCKS = """
 import mongomock
 import pytest
@@ -144,3 +146,54 @@ def test_a_server_elsewhere_is_left_alone_and_said_so(project, workers):
     result.stdout.fnmatch_lines(
         ["Not intercepted: the client opened at test_it.py:3, for db.example.com is*"]
     )
+
+
+PATCHED = """
+import mongomock
+import pymongo
+import pytest
+
+@mongomock.patch(servers="mongodb://a:1")
+def test_clients_of_one_server_have_the_same_data():
+    pymongo.MongoClient("mongodb://a:1").shop.orders.insert_one({"_id": 1})
+    assert pymongo.MongoClient("mongodb://a:1").shop.orders.find_one() == {"_id": 1}
+
+@mongomock.patch(servers="mongodb://a:1")
+@pytest.mark.replica_lag
+def test_they_lag():
+    pymongo.MongoClient("mongodb://a:1").shop.orders.insert_one({"_id": 1})
+    other = pymongo.MongoClient("mongodb://a:1/?readPreference=secondary")
+    assert other.shop.orders.find_one() is None
+"""
+
+
+def test_mongomocks_own_patch_still_gives_clients_the_same_data(project):
+    project.file("test_it", PATCHED)
+    project.run(*INTERCEPT).assert_outcomes(passed=2)
+
+
+WRONG = """
+import pymongo
+import pytest
+from pymongo.errors import ConfigurationError, InvalidURI
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"host": "mongodb://"}, InvalidURI),
+        ({"host": "http://db"}, InvalidURI),
+        ({"port": "x"}, TypeError),
+        ({"host": "mongodb://a,b/?directConnection=true"}, ConfigurationError),
+    ],
+)
+def test_it(arguments, error):
+    with pytest.raises(error) as told:
+        pymongo.MongoClient(**arguments)
+    assert type(told.value) is error
+"""
+
+
+@pytest.mark.parametrize("engine", [[], ["--replica-lag-engine=memory"]])
+def test_what_pymongo_refuses_it_refuses_itself(project, engine):
+    project.file("test_it", WRONG)
+    project.run_apart(*INTERCEPT, *engine).assert_outcomes(passed=4)

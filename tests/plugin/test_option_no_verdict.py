@@ -55,6 +55,25 @@ def test_a_test_that_leaves_something_behind(project, summary):
     assert UNKNOWN in " ".join(summary(project.run("--replica-lag=1s")))
 
 
+def test_a_test_that_skips_itself_without_lag(project, summary, section):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag(read_preference="secondary")
+        def test_it(db):
+            db.orders.insert_one({"_id": 1})
+            if db.orders.find_one() is not None:
+                pytest.skip("needs a stale read")
+            assert 0
+        """,
+    )
+    result = project.run("--replica-lag=1s")
+    assert "No verdict on 1 test: run again without lag, it is skipped." in summary(result)
+    assert "verdict     none: run again without lag, it is skipped" in section(result)
+
+
 def test_it_can_be_switched_off(project, summary):
     project.buggy()
     off = project.run("--replica-lag=1s", "--replica-lag-no-verdict")

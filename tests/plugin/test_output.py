@@ -259,3 +259,20 @@ def test_the_plugin_is_found_without_being_named(project, monkeypatch):
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     result = project.pytester.runpytest_subprocess("--replica-lag=1s", "-p", "no:randomly")
     assert "replica lag: 1s in tests marked replica_lag, seed=0" in result.outlines
+
+
+def test_a_section_keeps_its_lines_where_the_terminal_lacks_letters(project, section, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            db.orders.insert_one({"_id": 7, "name": "ä"})
+            assert db.orders.find_one({"_id": 7})
+        """,
+    )
+    lines = section(project.run_apart("--replica-lag=200ms"))
+    assert 'primary has {"_id": 7, "name": "\\xe4"}' in lines

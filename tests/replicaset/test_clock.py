@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pytest_replicalag.errors import ClockError
@@ -81,3 +83,10 @@ def test_wall_clock_waits_really():
 def test_wall_clock_cannot_be_advanced():
     with pytest.raises(ClockError, match="--replica-lag-clock=virtual"):
         WallClock().advance(1)
+
+
+def test_the_wall_clock_goes_on_while_a_tool_freezes_time(monkeypatch):
+    monkeypatch.setattr(time, "monotonic_ns", lambda: 0)
+    clock = WallClock()
+    clock.wait_until(1_000)
+    assert clock.now_us >= 1_000

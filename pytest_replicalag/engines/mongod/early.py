@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pytest_replicalag.engines.mongod.process import MongodProcess
 from pytest_replicalag.engines.mongod.program import find_program
 from pytest_replicalag.errors import NodeError
@@ -15,6 +17,7 @@ class EarlyNode:
     def __init__(self) -> None:
         self._given: str | None = None
         self._process: MongodProcess | None = None
+        self._owner = 0
 
     def start(self, given: str | None) -> None:
         """Start it, unless there is one.
@@ -31,6 +34,7 @@ class EarlyNode:
         except NodeError:
             return
         self._given = given
+        self._owner = os.getpid()
 
     def take(self, given: str | None) -> MongodProcess | None:
         """It, for whoever needs a node of that program, and stops it later; or None."""
@@ -40,9 +44,9 @@ class EarlyNode:
         return process
 
     def stop(self) -> None:
-        """Stop it, if nobody has taken it."""
+        """Stop it, if nobody has taken it; not in a child process that a test has forked."""
         process, self._process = self._process, None
-        if process is not None:
+        if process is not None and os.getpid() == self._owner:
             process.stop()
 
 

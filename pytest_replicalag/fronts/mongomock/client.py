@@ -35,7 +35,6 @@ class RoutedClient(Watchable):
     _front: Front
     _options: Options = NOTHING_GIVEN
     _codec_options: Any
-    _store: Any
     _database_accesses: dict[str, Any]
     _database_class: Any
     _library: Library
@@ -56,6 +55,19 @@ class RoutedClient(Watchable):
     def read_preference(self) -> Any:
         """The one that was given; else what the plugin's settings say."""
         return self._effective(self._options, "read_preference")
+
+    @property
+    def _store(self) -> Any:
+        """The data of the server; `mongomock.patch` gives several clients the same."""
+        return self.__dict__["_store"]
+
+    @_store.setter
+    def _store(self, store: Any) -> None:
+        self.__dict__["_store"] = store
+        front = self.__dict__.get("_front")
+        if front is not None:
+            self._database_accesses.clear()
+            adopt(self, front.governor, self._options)
 
     @property
     def write_concern(self) -> Any:
