@@ -8,13 +8,14 @@ the innermost frame of an installed package that is not one of these.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-__all__ = ["Caller", "Client", "caller", "is_driver", "is_project"]
+__all__ = ["Caller", "Client", "caller", "is_driver", "is_project", "know_doctest", "place_of"]
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD: Final = tuple(
@@ -30,7 +31,11 @@ _TOOLS: Final = DRIVERS | ODMS | {"_pytest", "anyio", "pluggy", "pytest", "pytes
 
 _PROJECT, _PACKAGE, _SKIPPED = range(3)
 
+_EXAMPLE: Final = re.compile(r"<doctest (?P<test>.+)\[(?P<number>\d+)\]>")
+
 _kinds: dict[str, int] = {}
+_doctests: dict[str, tuple[str, list[int]]] = {}
+"""The file of each doctest that has run, and the lines of its examples."""
 
 
 Caller: TypeAlias = tuple[CodeType, int]
@@ -85,6 +90,27 @@ def caller(own_frames: int = 0) -> Caller:
     found = fallback or outermost
     assert found is not None
     return found.f_code, found.f_lineno
+
+
+def know_doctest(test: Any) -> None:
+    """Note where the examples of a doctest stand: their code has a made-up file of its own.
+
+    Args:
+        test: A `doctest.DocTest`.
+    """
+    first = (test.lineno or 0) + 1
+    lines = [first + example.lineno for example in test.examples]
+    _doctests[test.name] = (test.filename, lines)
+
+
+def place_of(found: Caller) -> tuple[str, int]:
+    """The file and the line of a place in the code."""
+    code, line = found
+    example = _EXAMPLE.fullmatch(code.co_filename)
+    if example is None or example["test"] not in _doctests:
+        return code.co_filename, line
+    filename, lines = _doctests[example["test"]]
+    return filename, lines[int(example["number"])] + line - 1
 
 
 def is_project(filename: str) -> bool:

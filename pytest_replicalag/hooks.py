@@ -129,7 +129,11 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 
         governor.rest_like(settings or item.config.stash[STATE].settings)
         endpoints.endpoints.make_room()
-    item.stash[RUN] = prepared(item, settings)
+    item.stash[RUN] = run = prepared(item, settings)
+    if run is not None and (doctest := getattr(item, "dtest", None)) is not None:
+        from pytest_replicalag.call_sites import know_doctest
+
+        know_doctest(doctest)
     return (yield)
 
 

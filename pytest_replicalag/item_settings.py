@@ -59,8 +59,17 @@ def replay_command(item: pytest.Item, settings: Settings, schedule: str = "") ->
     leave_out = {"seed", "explore", "schedule"} if schedule else {"seed"}
     flags = config.stash[STATE].flags(leave_out=frozenset(leave_out))
     last = f"schedule={schedule}" if schedule else f"seed={settings.seed}"
-    command = ["pytest", shlex.quote(path + separator + rest), flags, f"--replica-lag-{last}"]
-    return " ".join(filter(None, command))
+    command = ["pytest", shlex.quote(path + separator + rest), *_doctest_options(item), flags]
+    return " ".join(filter(None, [*command, f"--replica-lag-{last}"]))
+
+
+def _doctest_options(item: pytest.Item) -> list[str]:
+    """What pytest needs to find a doctest again."""
+    if not hasattr(item, "dtest"):
+        return []
+    modules = ["--doctest-modules"] if item.config.getoption("doctestmodules", False) else []
+    globs = item.config.getoption("doctestglob", None) or []
+    return [*modules, *(f"--doctest-glob={shlex.quote(glob)}" for glob in globs)]
 
 
 def is_property_test(item: pytest.Item) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import CodeType
 
-from pytest_replicalag.call_sites import Caller, Client
+from pytest_replicalag.call_sites import Caller, Client, place_of
 from pytest_replicalag.records import CallSite
 
 __all__ = ["call_site"]
@@ -14,8 +14,8 @@ def call_site(caller: Caller | Client) -> CallSite:
     """A line of the user's code, or what is known of a client in another process."""
     if isinstance(caller, Client):
         return CallSite(path="", line=0, function="", client=str(caller))
-    code, line = caller
-    return CallSite(path=code.co_filename, line=line, function=_function(code))
+    path, line = place_of(caller)
+    return CallSite(path=path, line=line, function=_function(caller[0]))
 
 
 def _function(code: CodeType) -> str:

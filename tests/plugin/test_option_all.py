@@ -1,5 +1,7 @@
 """`--replica-lag-all`."""
 
+import re
+
 import pytest
 
 UNMARKED = """
@@ -69,3 +71,28 @@ def test_doctests_and_unittests_lag_too(project):
     )
     result = project.run("--replica-lag=200ms", "--replica-lag-all", "--doctest-modules")
     result.assert_outcomes(passed=2)
+
+
+def test_a_report_names_the_line_of_a_doctests_example(project, section):
+    project.file(
+        "shop",
+        '''
+        """Orders.
+
+        >>> import mongomock
+        >>> from pytest_replicalag import wrap
+        >>> db = wrap(mongomock.MongoClient()).shop
+        >>> db.orders.insert_one({"_id": 7}).inserted_id
+        7
+        >>> db.orders.find_one({"_id": 7})
+        {'_id': 7}
+        """
+        ''',
+    )
+    options = ("--replica-lag=200ms", "--replica-lag-all", "--doctest-modules", "shop.py")
+    mode = "--replica-lag-read-preference=secondary"
+    lines = section(project.run(*options, mode))
+    assert re.findall(r"shop\.py:(\d+)", " ".join(lines))[:2] == ["8", "6"]
+    replay = lines[-1].removeprefix("replay").split()
+    assert replay[:3] == ["pytest", "shop.py::shop", "--doctest-modules"]
+    project.run(*replay[1:]).assert_outcomes(failed=1)
