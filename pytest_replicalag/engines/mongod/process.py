@@ -48,7 +48,7 @@ _GUARDED: Final = """
 exec 3<&0 </dev/null
 folder=$1; shift
 "$@" 3<&- & node=$!
-( read -r _ <&3; kill -KILL $node ) & guard=$!
+( read -r _ <&3; trap "" TERM; kill -KILL $node ) & guard=$!
 exec 3<&-
 wait $node; code=$?
 kill $guard
@@ -57,7 +57,8 @@ exit $code
 """
 """A shell that runs a program; when its own input ends, it ends that and removes its folder.
 
-The run holds the other end of that pipe, so the node goes with it, also if it is killed.
+The run holds the other end of that pipe, so the node goes with it, also if it is killed. A node
+that ends by itself leaves its folder, whose log tells why.
 """
 
 _SIGNALLED: Final = 128
