@@ -24,7 +24,7 @@ from pytest_replicalag.item_settings import (
 from pytest_replicalag.options import FIXTURES_INI, TITLE
 from pytest_replicalag.report_files import ReportFiles
 from pytest_replicalag.reporter import Reporter, terminal_width
-from pytest_replicalag.run_options import BASELINE, RUN, STATE, read_options
+from pytest_replicalag.run_options import BASELINE, PART_FAILED, RUN, STATE, read_options
 from pytest_replicalag.run_setup import left_alone, use_engine
 
 __all__ = ["check_markers", "uri_of"]
@@ -251,6 +251,8 @@ def pytest_runtest_makereport(
         others = [given for given in item.user_properties if given[0] not in own]
         item.user_properties[:] = [*others, *told]
     report = yield
+    if run is not None and run.is_calling and report.failed:
+        item.stash[PART_FAILED] = True
     if call.when == "call":
         if run is not None:
             # The report of a subtest shows what there is so far; the test's own one counts.

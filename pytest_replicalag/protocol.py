@@ -20,13 +20,16 @@ import pytest
 from pytest_replicalag.explore.schedule import FRESH, Choice, Recorder, Schedule
 from pytest_replicalag.progress import Progress
 from pytest_replicalag.report.run_report import Exploration, Verdict
-from pytest_replicalag.run_options import RUN
+from pytest_replicalag.run_options import PART_FAILED, RUN
 from pytest_replicalag.settings import Settings
 
 __all__ = ["WAY", "Way", "is_run_by_others", "run_explored", "run_with_verdict"]
 
 _NO_FAILURES: Final = (pytest.skip.Exception, pytest.xfail.Exception, SkipTest)
 _PASSED_STRICTLY: Final = "[XPASS(strict)]"
+
+_SUBTEST_FAILED: Final = ("subtest", "", 0)
+"""The failure of a run whose own code went on after a subtest had failed."""
 
 _TIMES: Final = 3
 """How often a test runs with everything fresh until it does what it did before.
@@ -189,15 +192,16 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
         return Exploration(tried=_TIMES, is_steady=False)
     from pytest_replicalag.explore.search import search
 
-    is_repeatable = True
+    is_repeatable, skipped = True, 0
     with Progress(item.config, settings.explore) as progress:
 
         def fails(recorder: Recorder) -> bool:
-            nonlocal is_repeatable
+            nonlocal is_repeatable, skipped
             progress.step()
             run = runs.run(Way(recorder))
             if run.broke and not run.called:  # no schedule reaches the fixtures
                 is_repeatable = False
+            skipped += run.skipped and not run.broke
             return run.broke and run.called
 
         outcome = search(fails, limit=settings.explore, seed=settings.seed, key=item.nodeid)
@@ -207,6 +211,7 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
         is_exhausted=outcome.is_exhausted,
         is_steady=outcome.is_steady,
         is_repeatable=is_repeatable,
+        skipped=skipped,
     )
 
 
@@ -246,6 +251,7 @@ class _ItemRuns:
         item, run = self._item, _Run()
         self.newest = run
         item.stash[WAY] = way
+        item.stash[PART_FAILED] = False
         item.user_properties[:] = self._properties
         item._report_sections.clear()
         if hasattr(item, "_request") and not item._request:
@@ -266,6 +272,8 @@ class _ItemRuns:
             if hasattr(item, "_request"):
                 item._request = False
                 item.funcargs = None
+        if item.stash[PART_FAILED] and run.failure is None:
+            run.failure = _SUBTEST_FAILED
         if run.broke and run.called:
             self.newest_failed = run
         return run

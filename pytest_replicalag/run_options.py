@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from pytest_replicalag.running import TestRun
     from pytest_replicalag.settings import Settings
 
-__all__ = ["ABOUT_REPORTS", "BASELINE", "RUN", "STATE", "RunOptions", "read_options"]
+__all__ = ["ABOUT_REPORTS", "BASELINE", "PART_FAILED", "RUN", "STATE", "RunOptions", "read_options"]
 
 RUN: pytest.StashKey[TestRun | None] = pytest.StashKey()
 """Where the run of an item is kept; None if it does not lag this time."""
+
+PART_FAILED: Final = pytest.StashKey[bool]()
+"""Where it is noted that a subtest of an item has failed in its run."""
 
 BASELINE: pytest.StashKey[Baseline | None] = pytest.StashKey()
 """Where a run keeps what is known, and fails no test; None if nothing is."""

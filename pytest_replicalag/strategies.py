@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from hypothesis import currently_in_test_context, note
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -96,8 +97,24 @@ def simulated(schedule: Recorder | None = None, **words: Any) -> Iterator[Replic
         with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
             yield ReplicaLag(simulation, enabled=True)
     finally:
+        _note(simulation)
         if schedule is not None:
             schedule.check()
+
+
+def _note(simulation: Simulation) -> None:
+    """Let Hypothesis tell of what the example that fails has missed, and lost."""
+    if not currently_in_test_context():
+        return
+    for failover in simulation.failovers.happened:
+        gone = "crashes" if failover.crashed else "steps down"
+        what = f"{failover.former} {gone} ({failover.reason})"
+        note(f"replica lag: {what}; {failover.elected} is elected")
+    for read in simulation.stale_reads:
+        missed = ", ".join(write.text for write in read.missed)
+        note(f"replica lag: {read.text} on {read.member} returned {read.result}; missed {missed}")
+    for write in simulation.failovers.lost_writes:
+        note(f"replica lag: {write.text} was acknowledged with {write.write_concern}, and is lost")
 
 
 class OnReplicaSet:

@@ -102,6 +102,13 @@ def _create_indexes(command: Mapping[str, Any]) -> _Described:
     return ("create_index", (keys[0],)) if len(keys) == 1 else ("create_indexes", (keys,))
 
 
+def _rename(command: Mapping[str, Any]) -> _Described:
+    """Within a database, drivers take the collection's name alone."""
+    database = str(command["renameCollection"]).partition(".")[0]
+    to = command.get("to")
+    return "rename", (to.removeprefix(f"{database}.") if isinstance(to, str) else to,)
+
+
 _TELLING: Final[Mapping[str, Callable[[Mapping[str, Any]], _Described]]] = {
     "find": _find,
     "aggregate": _aggregate,
@@ -114,7 +121,7 @@ _TELLING: Final[Mapping[str, Callable[[Mapping[str, Any]], _Described]]] = {
     "createIndexes": _create_indexes,
     "create": lambda command: ("create_collection", (command["create"],)),
     "dropIndexes": lambda command: ("drop_index", (command.get("index"),)),
-    "renameCollection": lambda command: ("rename", (command.get("to"),)),
+    "renameCollection": _rename,
 }
 
 _METHODS: Final = {

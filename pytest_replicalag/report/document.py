@@ -114,6 +114,7 @@ def _exploration(exploration: Exploration) -> dict[str, Any]:
         "is_exhausted": exploration.is_exhausted,
         "is_steady": exploration.is_steady,
         "is_repeatable": exploration.is_repeatable,
+        "schedules_skipped": exploration.skipped,
         "choices_left": exploration.choices_left,
     }
 

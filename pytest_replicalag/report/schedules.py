@@ -131,6 +131,8 @@ def _said(test: TestReport) -> tuple[str, bool] | None:
         return "fails with everything fresh, too", False
     if not exploration.is_steady:
         return "does not do the same each time it runs by the same schedule", False
+    if exploration.skipped:
+        return _skips(exploration), False
     return _passes(exploration), True
 
 
@@ -148,6 +150,11 @@ def _fails(exploration: Exploration) -> str:
     if not exploration.tried:
         return "fails by the schedule"
     return f"fails by a schedule, found after {_count(exploration.tried)}"
+
+
+def _skips(exploration: Exploration) -> str:
+    tried = _count(exploration.tried)
+    return f"{tried} tried; by {exploration.skipped} of them it skips itself, which proves nothing"
 
 
 def _passes(exploration: Exploration) -> str:

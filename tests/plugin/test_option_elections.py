@@ -428,3 +428,51 @@ def test_an_election_on_another_engine_says_which_one_can(from_primary):
     result.stdout.fnmatch_lines(
         ["*EngineError: step_down() needs the memory engine, which can undo writes; leave out *"]
     )
+
+
+def test_a_change_stream_goes_on_with_another_member_when_its_own_has_crashed(from_primary):
+    from_primary.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag("200ms")
+        def test_it(db, replica_lag):
+            with db.orders.watch() as stream:
+                replica_lag.crash_primary()
+                db.orders.insert_one({"_id": 2})
+                assert stream.next()["documentKey"] == {"_id": 2}
+        """,
+    )
+    from_primary.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_a_collection_that_is_renamed_has_one_name_in_process_and_on_the_wire(from_primary):
+    from_primary.file(
+        "test_it",
+        """
+        import mongomock
+        import pymongo
+        import pytest
+        from pytest_replicalag import wrap
+
+        @pytest.mark.replica_lag("1s,1s")
+        @pytest.mark.parametrize("kind", ["process", "wire"])
+        def test_it(replica_lag, replica_lag_uri, kind):
+            client = wrap(mongomock.MongoClient())
+            if kind == "wire":
+                client = pymongo.MongoClient(replica_lag_uri)
+            with client:
+                orders = client.shop.get_collection(
+                    "orders", write_concern=pymongo.WriteConcern(w=1)
+                )
+                orders.insert_one({"_id": 7})
+                replica_lag.catch_up()
+                orders.rename("old")
+                replica_lag.crash_primary()
+                [lost] = replica_lag.lost_writes
+                assert (lost.namespace, lost.text) == ("shop.orders", 'shop.orders.rename("old")')
+        """,
+    )
+    from_primary.run_apart().assert_outcomes(passed=2)

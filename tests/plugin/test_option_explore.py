@@ -298,6 +298,49 @@ def test_a_test_that_does_as_it_likes_is_told(project, summary):
     assert "does not do the same each time" in said
 
 
+def test_a_subtest_that_fails_is_a_failure(project, summary):
+    project.file(
+        "test_it",
+        """
+        import unittest
+        import mongomock
+        import pytest
+        from pymongo import ReadPreference
+        from pytest_replicalag import wrap
+
+        @pytest.mark.replica_lag
+        class TestIt(unittest.TestCase):
+            def test_it(self):
+                client = wrap(mongomock.MongoClient(read_preference=ReadPreference.SECONDARY))
+                with self.subTest():
+                    client.shop.c.insert_one({"_id": 1})
+                    assert client.shop.c.find_one({"_id": 1})
+        """,
+    )
+    result = project.run("--replica-lag-explore=50")
+    assert result.ret == 1
+    assert "test_it.py::TestIt::test_it: fails by a schedule" in " ".join(summary(result))
+
+
+def test_schedules_by_which_a_test_skips_itself_prove_nothing(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            db.c.insert_one({"_id": 1})
+            if not db.c.find_one():
+                pytest.skip("not there yet")
+        """,
+    )
+    result = project.run("--replica-lag-explore=50")
+    assert " ".join(line.strip() for line in summary(result)).endswith(
+        "2 schedules tried; by 1 of them it skips itself, which proves nothing"
+    )
+
+
 def test_a_failure_that_the_same_schedule_does_not_show_again_is_not_lost(project, summary):
     project.file(
         "test_it",
@@ -559,6 +602,37 @@ def test_the_command_for_a_property_test_explores_it(project):
     result = project.run("--replica-lag-explore=1")
     [replay] = [line for line in result.outlines if line.startswith("replay")]
     assert replay.endswith("test_it.py::test_views --replica-lag-explore=1 --replica-lag-seed=0")
+
+
+MACHINE = """
+    import mongomock
+    from hypothesis import settings
+    from hypothesis.stateful import RuleBasedStateMachine, rule
+    from pytest_replicalag import wrap
+    from pytest_replicalag.strategies import OnReplicaSet
+
+    class Machine(OnReplicaSet, RuleBasedStateMachine):
+        replica_lag_words = {"read_preference": "secondary"}
+
+        @rule()
+        def add(self):
+            orders = wrap(mongomock.MongoClient()).shop.orders
+            orders.insert_one({"_id": 7})
+            assert orders.count_documents({}) == 1
+
+    Machine.TestCase.settings = settings(max_examples=50, database=None, deadline=None)
+    TestMachine = Machine.TestCase
+"""
+
+
+@pytest.mark.slow
+def test_a_state_machine_that_fails_tells_what_its_reads_have_missed(project):
+    project.file("test_it", MACHINE)
+    result = project.run_apart()
+    result.assert_outcomes(failed=1)
+    [told] = [line for line in result.outlines if "replica lag: " in line]
+    assert "shop.orders.count_documents({}) on secondary-" in told
+    assert told.endswith(' returned 0; missed insert_one({"_id": 7})')
 
 
 def test_a_property_test_takes_no_schedule(project):

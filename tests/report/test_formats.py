@@ -145,6 +145,7 @@ class TestHtml:
             "is_exhausted": True,
             "is_steady": True,
             "is_repeatable": True,
+            "schedules_skipped": 0,
             "choices_left": 0,
         }
         assert ("4: there are no others" in page(document)) == is_told

@@ -316,11 +316,13 @@ class ChangeStream:
         return running.replica_set.applied(plan.member)
 
     def _find_member(self) -> None:
-        """The same member in another simulation, if there is one of that name."""
+        """The same member in another simulation; another one if that is gone, or has crashed."""
         running = self._governor.running
-        if running is None or running is self._served_in:
+        if running is None:
             return
-        if self._member is not None:
+        if self._member is not None and not self._member.is_up:
+            self._member = None  # a driver resumes the stream on a member that is up
+        elif self._member is not None and running is not self._served_in:
             try:
                 self._member = running.replica_set.member(self._member.name)
                 self._served_in = running

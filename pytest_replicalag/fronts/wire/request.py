@@ -68,7 +68,11 @@ class Request:
     def namespace(self) -> str:
         """Database and collection, such as `shop.orders`; the database alone without one."""
         collection = self.command[self.name]
-        return f"{self.database}.{collection}" if isinstance(collection, str) else self.database
+        if not isinstance(collection, str):
+            return self.database
+        # This one is a command on the server, and names the database itself.
+        is_whole = self.name == "renameCollection"
+        return collection if is_whole else f"{self.database}.{collection}"
 
     @property
     def cursor_namespace(self) -> str:
