@@ -70,8 +70,9 @@ class MongoClient(_RoutedClient):  # type: ignore[misc]
     """A drop-in for `mongomock.MongoClient`, wrapped from the start, that keeps its options.
 
     mongomock forgets most of what a URI says. This keeps `readPreference`, `readPreferenceTags`,
-    `maxStalenessSeconds`, `w`, `wtimeoutMS`, `journal`, `readConcernLevel`, `retryWrites` and
-    `retryReads`, from the URI and from keywords.
+    `maxStalenessSeconds`, `w`, `wtimeoutMS`, `journal`, `readConcernLevel`, `retryWrites`,
+    `retryReads` and `tz_aware`, from the URI and from keywords. What mongomock has no notion of,
+    such as `uuidRepresentation`, it does not learn by that.
 
     Args:
         host: As for `pymongo.MongoClient`: a host, a list of them, or a URI.
@@ -84,17 +85,25 @@ class MongoClient(_RoutedClient):  # type: ignore[misc]
     """
 
     def __init__(self, host: Any = None, port: Any = None, **kwargs: Any) -> None:
+        in_uri = _options_in(host)
+        if "tz_aware" in in_uri:
+            kwargs.setdefault("tz_aware", in_uri["tz_aware"])
         super().__init__(host, port, **kwargs)
         front.adopt(self, governor, given_options(host, kwargs))
 
 
+def _options_in(host: Any) -> dict[str, Any]:
+    """The options of the connection string among hosts, if there is one, in small letters."""
+    first = host[0] if isinstance(host, (list, tuple)) and host else host
+    if not isinstance(first, str) or "://" not in first:
+        return {}
+    options = parse_uri(first, validate=True, warn=True)["options"]
+    return {key.lower(): value for key, value in options.items()}
+
+
 def given_options(host: Any, kwargs: Mapping[str, Any]) -> Options:
     """The options of a URI and of keywords, as pymongo understands them."""
-    first = host[0] if isinstance(host, (list, tuple)) and host else host
-    given: dict[str, Any] = {}
-    if isinstance(first, str) and "://" in first:
-        options = parse_uri(first, validate=True, warn=True)["options"]
-        given.update((key.lower(), value) for key, value in options.items())
+    given = _options_in(host)
     for key, value in kwargs.items():
         name = _SYNONYMS.get(key.lower(), key.lower())
         if name in _KEPT and value is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import mongomock
 import pytest
 from pymongo import ReadPreference
@@ -202,3 +204,17 @@ def test_a_bad_option_of_the_uri_is_warned_of_and_ignored_as_by_pymongo():
 def test_a_bad_keyword_is_refused_as_by_pymongo():
     with pytest.raises(ValueError, match="wtimeoutMS"):
         MongoClient(wtimeoutMS="soon")
+
+
+@pytest.mark.parametrize(
+    ("uri", "words", "is_aware"),
+    [
+        ("mongodb://db/shop?tz_aware=true", {}, True),
+        ("mongodb://db/shop?tz_aware=true", {"tz_aware": False}, False),
+        ("mongodb://db/shop", {}, False),
+    ],
+)
+def test_a_connection_string_says_whether_dates_have_a_zone(uri, words, is_aware):
+    orders = MongoClient(uri, **words).shop.orders
+    orders.insert_one({"_id": 7, "placed": datetime.datetime(2026, 1, 1)})
+    assert (orders.find_one()["placed"].tzinfo is not None) is is_aware
