@@ -2,11 +2,15 @@
 
 import itertools
 import random
+import warnings
+from types import SimpleNamespace
 
 import mongomock
 import pytest
+from hypothesis.errors import HypothesisWarning
 from simulating import wrap
 
+from pytest_replicalag.explore import search as search_module
 from pytest_replicalag.explore.schedule import Recorder, Schedule
 from pytest_replicalag.explore.search import search
 from pytest_replicalag.explore.tree import ScheduleTree
@@ -222,3 +226,15 @@ def test_schedules_with_a_crash_are_others():
     outcome = search(run, limit=100, seed=0, key="others")
     assert not outcome.needs_crash
     assert not outcome.is_exhausted
+
+
+def test_a_folder_that_cannot_be_written_to_ends_no_search(monkeypatch):
+    class Unusable:
+        @property
+        def database(self):
+            warnings.warn("the default location is unusable", HypothesisWarning, stacklevel=1)
+
+    monkeypatch.setattr(search_module, "settings", SimpleNamespace(default=Unusable()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert search_module._database("key") is None
