@@ -27,7 +27,7 @@ from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.sessions import Sessions
 from pytest_replicalag.fronts.forwarding.writes import WRITES, Writes
 from pytest_replicalag.fronts.governor import Governor
-from pytest_replicalag.fronts.wire.bad_messages import check_message
+from pytest_replicalag.fronts.wire.bad_messages import refusal_of
 from pytest_replicalag.fronts.wire.callers import Callers
 from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients
 from pytest_replicalag.fronts.wire.error_replies import error_reply
@@ -164,7 +164,8 @@ class ForwardingFront:
         self, connection: ForwardedConnection, data: bytes, message: Message
     ) -> Forwarded | None:
         """The request that a message makes; None if it makes none, as the node may tell."""
-        check_message(message)
+        if message.error is not None:
+            raise refusal_of(message.error)
         try:
             command = decoded(message.body)
         except (BSONError, ValueError, RecursionError):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_replicalag.fronts.wire.protocol import Message
+from pymongo.errors import OperationFailure
+
+from pytest_replicalag.fronts.wire.protocol import BadMessageError
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["check_message"]
+__all__ = ["refusal_of"]
 
 
-def check_message(message: Message) -> None:
-    """Refuse a message that is wrong.
-
-    Raises:
-        OperationFailure: It is.
-    """
-    error = message.error
-    if error is not None:
-        raise operation_failure(error.code, error.code_name, str(error))
+def refusal_of(error: BadMessageError) -> OperationFailure:
+    """The refusal of a message that has this error."""
+    return operation_failure(error.code, error.code_name, str(error))

@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.types import is_deeper
 from pytest_replicalag.engines.memory.commands.values import Long
-from pytest_replicalag.fronts.wire.bad_messages import check_message
+from pytest_replicalag.fronts.wire.bad_messages import refusal_of
 from pytest_replicalag.fronts.wire.protocol import Message
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
@@ -52,7 +52,8 @@ def command_of(message: Message) -> dict[str, Any]:
     Raises:
         OperationFailure: It is not valid: as a message, as BSON, or nested too deep.
     """
-    check_message(message)
+    if message.error is not None:
+        raise refusal_of(message.error)
     try:
         command = _decoded(message.body)
         for name, documents in message.sequences:
