@@ -116,11 +116,9 @@ class TestRun:
     def example(self, schedule: Recorder) -> Iterator[None]:
         """Let an example of the test, which is the one that is reported so far, run inside."""
         self._simulation = simulation = Simulation(self.settings, self.test, schedule)
-        try:
-            with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
-                yield
-        finally:
-            schedule.check()
+        clock = simulation.replica_set.clock
+        with schedule.checked(), governor.govern(simulation), counting_sleeps(clock):
+            yield
 
     def properties(self, root: str) -> list[tuple[str, object]]:
         """What a JUnit report has of it besides.

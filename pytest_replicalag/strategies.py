@@ -7,7 +7,7 @@ to run on a simulated set inside of an example.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -93,13 +93,12 @@ def simulated(schedule: Recorder | None = None, **words: Any) -> Iterator[Replic
     if schedule is not None:
         given.setdefault("lag", Given(source="simulated()", value="inf"))
     simulation = Simulation(resolve([given]), _NAME, schedule)
+    checked = nullcontext() if schedule is None else schedule.checked()
     try:
-        with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
+        with checked, governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
             yield ReplicaLag(simulation, enabled=True)
     finally:
         _note(simulation)
-        if schedule is not None:
-            schedule.check()
 
 
 def _note(simulation: Simulation) -> None:

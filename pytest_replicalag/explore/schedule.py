@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -170,6 +171,18 @@ class Recorder:
         if self.refusal is not None:
             raise self.refusal
 
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        """Let a run come to its end inside, and `check` then, whatever the run has come to."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            self.check()
+            raise
+        self.check()
+
     def choose_crash(self) -> bool:
         """Whether the primary crashes now; a choice also where it may not, for a replay."""
         self.has_crashed = bool(self.choose(2 if self._lets_crash else 1))
@@ -191,11 +204,8 @@ class Recorder:
 
 def _is_refusal(error: BaseException) -> bool:
     """Whether it is about the choice: that it does not fit, or that Hypothesis wants no more."""
-    return isinstance(error, ScheduleError) or _is_of_hypothesis(type(error))
-
-
-def _is_of_hypothesis(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == "hypothesis"  # which need not be loaded here
+    package = type(error).__module__.partition(".")[0]
+    return isinstance(error, ScheduleError) or package == "hypothesis"  # it need not be loaded
 
 
 class _Replay:
