@@ -8,6 +8,8 @@ import pytest
 
 __all__ = ["Project"]
 
+PATIENCE_S = 300
+
 CONFTEST = """
 import mongomock
 import pytest
@@ -78,8 +80,8 @@ class Project:
         return self.pytester.runpytest_inprocess(*_arguments(plugins), *args)
 
     def run_apart(self, *args: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
-        """The same in a process of its own."""
-        return self.pytester.runpytest_subprocess(*_arguments(plugins), *args)
+        """The same in a process of its own, which must not hang."""
+        return self.pytester.runpytest_subprocess(*_arguments(plugins), *args, timeout=PATIENCE_S)
 
     def refused(self, *args: str, plugins: tuple[str, ...] = (), apart: bool = False) -> str:
         """Run what must be a usage error; returns its text."""

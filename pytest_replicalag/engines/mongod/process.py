@@ -86,7 +86,6 @@ class MongodProcess:
         self._folder = Path(tempfile.mkdtemp(prefix="replica-lag-mongod-"))
         self.port = _free_port()
         self.uri = f"mongodb://{_HOST}:{self.port}/?directConnection=true"
-        self._is_ready = False
         self._is_checked = False
         self._began_s = 0.0
         try:
@@ -125,8 +124,6 @@ class MongodProcess:
         Raises:
             NodeError: It does not start, or is no server that will do; it is stopped.
         """
-        if self._is_ready:
-            return self
         try:
             self._began_s = time.monotonic()
             self._process.start()  # its time begins now, however long ago it was started
@@ -142,7 +139,6 @@ class MongodProcess:
         except BaseException:  # an interrupt
             self.stop()
             raise
-        self._is_ready = True
         return self
 
     def _answers(self) -> bool:
