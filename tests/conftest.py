@@ -9,8 +9,12 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture(autouse=True)
 def no_job(monkeypatch):
-    """Let inner runs print the same in a job of GitHub Actions as elsewhere."""
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    """Let inner runs print the same in a CI job as elsewhere.
+
+    pytest shortens no line of its summary where ``CI`` or ``BUILD_NUMBER`` is set, and the
+    plugin writes for GitHub Actions in its jobs.
+    """
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
 
 
