@@ -20,6 +20,7 @@ from pytest_replicalag.run_options import RunOptions
 
 if TYPE_CHECKING:
     from pytest_replicalag.report.baseline import Baseline
+    from pytest_replicalag.report.identity import Identities
     from pytest_replicalag.report.run_report import RunReport
 
 __all__ = ["Reporter", "show_path", "terminal_width"]
@@ -63,6 +64,7 @@ class Reporter:
         self._baseline = baseline
         self._left_alone_here = left_alone
         self._run: RunReport | None = None
+        self._identities: Identities | None = None
         self._document: dict[str, Any] | None = None
         self._calls = 0
         self._written: list[str] = []
@@ -91,7 +93,9 @@ class Reporter:
         width, show = terminal_width(self._config), partial(show_path, self._config)
         if test.stale_reads or test.lost_writes or test.verdict is not None:
             draws = self._options.said("show") == "timeline"
-            report.sections.append((TITLE, _shown(section(test, width, show, draws=draws))))
+            report.sections.append(
+                (TITLE, _shown(section(test, self._names(), width, show, draws=draws)))
+            )
         if test.exploration is not None and test.exploration.failing:
             schedule = _shown(minimal_schedule(test, width, show))
             report.sections.append((SCHEDULE_TITLE, schedule))
@@ -151,14 +155,20 @@ class Reporter:
     def _made(self) -> dict[str, Any]:
         from pytest_replicalag import __version__
         from pytest_replicalag.report.document import document
-        from pytest_replicalag.report.identity import Identities
         from pytest_replicalag.report.run_report import RunReport
 
         run = self._run or RunReport()
         settings = told_settings(self._options)
-        identities = Identities(str(self._config.rootpath))
-        made = document(run, settings, __version__, identities)
+        made = document(run, settings, __version__, self._names())
         return made if self._baseline is None else self._baseline.marked(made)
+
+    def _names(self) -> Identities:
+        """What names the run's findings; made once. No property, like `_whole`."""
+        if self._identities is None:
+            from pytest_replicalag.report.identity import Identities
+
+            self._identities = Identities(str(self._config.rootpath))
+        return self._identities
 
     # -- showing -----------------------------------------------------------------------------
 
@@ -176,7 +186,8 @@ class Reporter:
         run.left_alone = left_alone
         width = terminal_width(self._config)
         is_verbose = self._config.get_verbosity() > 0
-        lines = summary(run, width, partial(show_path, self._config), each=is_verbose)
+        show = partial(show_path, self._config)
+        lines = summary(run, self._names(), width, show, each=is_verbose)
         lines += self._about_baseline(width) + self._written
         explored = schedule_lines(run.tests, width)
         if lines or explored:

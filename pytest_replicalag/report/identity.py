@@ -2,7 +2,8 @@
 
 A finding is named after the code that makes it: the file, the functions around, and the statement
 of the read and of each write that it missed, and what they do. Line numbers do not count, so that
-a change elsewhere in the file leaves the name as it is; nor does what differs from test to test.
+a change elsewhere in the file leaves the name as it is, only which one it is of the statements of
+a function that read the same; nor does what differs from test to test.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,10 +35,12 @@ class Statement:
     Attributes:
         scope: The functions and classes around it, such as `Orders.place`; empty at the top.
         text: Its source, on one line; of one with a block, what stands before the block.
+        number: How many statements before it, with the same around them, read the same.
     """
 
     scope: str
     text: str
+    number: int = 0
 
 
 class Identities:
@@ -80,7 +84,8 @@ class Identities:
             *self._place(read.call_site),
             read.namespace,
             read.operation,
-            *sorted("\0".join(self._write(write)) for write in read.missed),
+            # How often it has missed what a line wrote differs from run to run of a loop.
+            *sorted({"\0".join(self._write(write)) for write in read.missed}),
         )
 
     def of_lost_write(self, write: LostWrite) -> str:
@@ -98,13 +103,16 @@ class Identities:
         yield write.namespace
         yield write.operation
 
-    def _place(self, site: CallSite | None) -> tuple[str, str, str]:
+    def _place(self, site: CallSite | None) -> tuple[str, ...]:
         if site is None:
             return ("", "", "")
         if site.client:
             return ("", site.client, "")
         found = statement_at(site.path, site.line)
-        return (self.path(site.path), found.scope, found.text)
+        if not found.text:  # all that is known of code that cannot be read
+            return (self.path(site.path), site.function, str(site.line))
+        others = (str(found.number),) if found.number else ()
+        return (self.path(site.path), found.scope, found.text, *others)
 
 
 def _name(*parts: str) -> str:
@@ -114,15 +122,11 @@ def _name(*parts: str) -> str:
 @lru_cache(maxsize=4096)
 def statement_at(path: str, line: int) -> Statement:
     """The innermost statement at a line of a file; empty where the file cannot be read."""
-    best: tuple[int, int, str] | None = None
-    for first, last, scope in _statements(path):
+    best: tuple[int, int, Statement] | None = None
+    for first, last, statement in _statements(path):
         if first <= line <= last and (best is None or last - first <= best[1] - best[0]):
-            best = (first, last, scope)
-    if best is None:
-        return Statement("", "")
-    first, last, scope = best
-    text = " ".join(" ".join(_lines(path)[first - 1 : last]).split())
-    return Statement(scope, text)
+            best = (first, last, statement)
+    return Statement("", "") if best is None else best[2]
 
 
 @lru_cache(maxsize=256)
@@ -134,16 +138,22 @@ def _lines(path: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _statements(path: str) -> tuple[tuple[int, int, str], ...]:
-    """The first and last line of each statement of a file, and what is around it."""
+def _statements(path: str) -> tuple[tuple[int, int, Statement], ...]:
+    """The statements of a file, each with its first and last line."""
     try:
         tree = ast.parse("\n".join(_lines(path)))
     except (SyntaxError, ValueError):
         return ()
-    return tuple(_walk(tree, ""))
+    found, alike = [], Counter[tuple[str, str]]()
+    for first, last, scope in _walk(tree, ""):
+        text = " ".join(" ".join(_lines(path)[first - 1 : last]).split())
+        found.append((first, last, Statement(scope, text, alike[scope, text])))
+        alike[scope, text] += 1
+    return tuple(found)
 
 
 def _walk(node: ast.AST, scope: str) -> Iterator[tuple[int, int, str]]:
+    """The first and last line of each statement, and what is around it; in the file's order."""
     for child in ast.iter_child_nodes(node):
         inner = scope
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):

@@ -15,6 +15,7 @@ from pytest_replicalag.records import (
     LostWrite,
     StaleRead,
 )
+from pytest_replicalag.report.identity import Identities
 
 __all__ = [
     "Exploration",
@@ -23,7 +24,6 @@ __all__ = [
     "RunReport",
     "TestReport",
     "Verdict",
-    "finding_key",
     "findings",
     "losses",
 ]
@@ -164,36 +164,34 @@ class Finding:
     """A stale read that a run made, at one place of the code, once or more often.
 
     Attributes:
-        example: The one of the first test by name.
-        count: How often it happened.
+        reads: Each time that it happened, by test and in order.
         guarantees: The session guarantees that broke, in one of them or another.
         tests: The tests that made it, sorted.
     """
 
-    example: StaleRead
-    count: int
+    reads: tuple[StaleRead, ...]
     guarantees: tuple[str, ...]
     tests: tuple[str, ...]
 
+    @property
+    def example(self) -> StaleRead:
+        """The one of the first test by name."""
+        return self.reads[0]
 
-def finding_key(read: StaleRead) -> tuple[object, ...]:
-    """What two stale reads have in common that are one finding."""
-    sites = frozenset((missed.operation, missed.call_site) for missed in read.missed)
-    return (read.call_site, read.operation, read.namespace, sites)
+    @property
+    def count(self) -> int:
+        """How often it happened."""
+        return len(self.reads)
 
 
-def findings(stale_reads: Iterable[StaleRead]) -> list[Finding]:
-    """The distinct stale reads, by place in the code; the order of tests does not matter.
-
-    Two are the same if the same call missed writes of the same calls.
-    """
-    groups: dict[tuple[object, ...], list[StaleRead]] = {}
+def findings(stale_reads: Iterable[StaleRead], identities: Identities) -> list[Finding]:
+    """The distinct stale reads, by name; the order of tests does not matter."""
+    groups: dict[str, list[StaleRead]] = {}
     for read in stale_reads:
-        groups.setdefault(finding_key(read), []).append(read)
+        groups.setdefault(identities.of_stale_read(read), []).append(read)
     found = [
         Finding(
-            example=min(group, key=lambda read: read.test),
-            count=len(group),
+            reads=tuple(sorted(group, key=lambda read: (read.test, read.number))),
             guarantees=tuple(sorted({name for r in group for name in r.guarantees}, reverse=True)),
             tests=tuple(sorted({read.test for read in group})),
         )
@@ -223,12 +221,11 @@ class Loss:
     tests: tuple[str, ...]
 
 
-def losses(lost_writes: Iterable[LostWrite]) -> list[Loss]:
-    """The distinct lost writes, by place in the code; the order of tests does not matter."""
-    groups: dict[tuple[object, ...], list[LostWrite]] = {}
+def losses(lost_writes: Iterable[LostWrite], identities: Identities) -> list[Loss]:
+    """The distinct lost writes, by name; the order of tests does not matter."""
+    groups: dict[str, list[LostWrite]] = {}
     for write in lost_writes:
-        key = (write.call_site, write.operation, write.namespace, write.write_concern)
-        groups.setdefault(key, []).append(write)
+        groups.setdefault(identities.of_lost_write(write), []).append(write)
     found = [
         Loss(
             example=min(group, key=lambda write: write.test),

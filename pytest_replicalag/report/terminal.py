@@ -18,6 +18,7 @@ from pytest_replicalag.records import (
     StaleRead,
     Witness,
 )
+from pytest_replicalag.report.identity import Identities
 from pytest_replicalag.report.layout import INDENT, ShowPath, labelled, plural, site_lines, wrapped
 from pytest_replicalag.report.run_report import (
     Finding,
@@ -25,7 +26,6 @@ from pytest_replicalag.report.run_report import (
     RunReport,
     TestReport,
     Verdict,
-    finding_key,
     findings,
     losses,
 )
@@ -46,23 +46,32 @@ _TESTS_LIMIT: Final = 3
 # -- a failing test ------------------------------------------------------------------------------
 
 
-def section(test: TestReport, width: int, show_path: ShowPath, *, draws: bool = False) -> str:
+def section(
+    test: TestReport,
+    identities: Identities,
+    width: int,
+    show_path: ShowPath,
+    *,
+    draws: bool = False,
+) -> str:
     """The stale reads and lost writes of one test, as the section of its failure.
 
     Args:
         test: The test's report.
+        identities: Tells which of them are one finding.
         width: Of the terminal, in columns.
         show_path: Shortens a file's path for display.
         draws: Whether a timeline of each is drawn, too.
     """
     in_order = list(test.stale_reads)
-    distinct = sorted(findings(in_order), key=lambda finding: in_order.index(finding.example))
+    found = findings(in_order, identities)
+    distinct = sorted(found, key=lambda finding: in_order.index(finding.example))
     blocks = [
         _block(finding, width, show_path, draws=draws) for finding in distinct[:_SECTION_LIMIT]
     ]
     if (left := len(distinct) - _SECTION_LIMIT) > 0:
         blocks.append(f"and {left} more distinct {plural(left, 'stale read')}")
-    blocks += _lost(test, width, show_path)
+    blocks += _lost(test, identities, width, show_path)
     last = [] if test.verdict is None else labelled("verdict", verdict_line(test.verdict), width)
     is_explored = test.exploration is not None and test.exploration.failing
     if test.replay and blocks and not is_explored:
@@ -101,10 +110,11 @@ def _block(finding: Finding, width: int, show_path: ShowPath, *, draws: bool) ->
     return "\n".join(lines)
 
 
-def _lost(test: TestReport, width: int, show_path: ShowPath) -> list[str]:
+def _lost(test: TestReport, identities: Identities, width: int, show_path: ShowPath) -> list[str]:
     """A block for each distinct lost write of a test."""
     in_order = list(test.lost_writes)
-    distinct = sorted(losses(in_order), key=lambda loss: in_order.index(loss.example))
+    found = losses(in_order, identities)
+    distinct = sorted(found, key=lambda loss: in_order.index(loss.example))
     blocks = [_lost_block(loss, width, show_path) for loss in distinct[:_SECTION_LIMIT]]
     if (left := len(distinct) - _SECTION_LIMIT) > 0:
         blocks.append(f"and {left} more distinct lost {plural(left, 'write')}")
@@ -163,22 +173,32 @@ def _behind(read: StaleRead) -> str:
 # -- the summary ---------------------------------------------------------------------------------
 
 
-def summary(report: RunReport, width: int, show_path: ShowPath, *, each: bool = False) -> list[str]:
+def summary(
+    report: RunReport,
+    identities: Identities,
+    width: int,
+    show_path: ShowPath,
+    *,
+    each: bool = False,
+) -> list[str]:
     """The lines of the terminal summary; none if there is nothing to say.
 
     Args:
         report: The run.
+        identities: Tells which stale reads and lost writes are one finding.
         width: Of the terminal, in columns.
         show_path: Shortens a file's path for display.
         each: Whether each stale read is told, not only each distinct one.
     """
     lines: list[str] = []
-    reads = [read for test in report.tests for read in test.stale_reads]
-    for finding in findings(reads):
+    for finding in findings(
+        (read for test in report.tests for read in test.stale_reads), identities
+    ):
         lines += _line(finding, width, show_path)
         if each:
-            lines += _each(finding, reads, width)
-    for loss in losses(write for test in report.tests for write in test.lost_writes):
+            lines += _each(finding, width)
+    lost_writes = (write for test in report.tests for write in test.lost_writes)
+    for loss in losses(lost_writes, identities):
         lines += _lost_line(loss, width, show_path)
     said = [
         _result(report),
@@ -273,13 +293,11 @@ def _line(finding: Finding, width: int, show_path: ShowPath) -> list[str]:
     return _with_tests(what, finding.count, finding.tests, width)
 
 
-def _each(finding: Finding, reads: list[StaleRead], width: int) -> list[str]:
+def _each(finding: Finding, width: int) -> list[str]:
     """A line for each stale read of a finding."""
-    own = finding_key(finding.example)
     return [
         line
-        for read in sorted(reads, key=lambda read: (read.test, read.number))
-        if finding_key(read) == own
+        for read in finding.reads
         for line in wrapped(
             f"  {read.test}: read {read.number} returned {read.result} from {read.member}, "
             f"{_behind(read)}; newest is {read.fresh_result}",

@@ -71,6 +71,26 @@ def test_the_document_has_the_outcome_and_one_finding(stale):
 
 
 @pytest.mark.slow
+def test_it_has_as_many_findings_as_the_terminal_has_lines(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            for number in range(3):  # misses one write, two, and three
+                db.orders.insert_one({"_id": number})
+                db.orders.count_documents({})
+            db.orders.find_one()
+            db.orders.find_one()
+        """,
+    )
+    result = project.run("--replica-lag=200ms", "--replica-lag-report=out.json")
+    assert [found["count"] for found in read(project)["findings"]] == [3, 1, 1]
+    assert len([line for line in summary(result) if " missed " in line]) == 3
+
+
 def test_four_workers_write_the_same_report_as_one_process(stale):
     stale.run_apart("--replica-lag=200ms", "--replica-lag-report=one.json")
     stale.run_apart(

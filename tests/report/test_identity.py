@@ -82,6 +82,38 @@ def test_what_a_test_reads_makes_no_difference():
     assert names.of_stale_read(READ) == names.of_stale_read(other)
 
 
+TWICE = """
+    def get(orders):
+        first = orders.find_one()
+        print(first)
+        first = orders.find_one()
+
+    def get_again(orders):
+        first = orders.find_one()
+"""
+
+
+def test_the_second_of_two_statements_that_read_the_same_has_another_name(project):
+    folder = project("one", TWICE)
+    names = [of(folder, read_line=line) for line in (3, 5, 8)]
+    assert len(set(names)) == 3
+    alone = project(
+        "two", TWICE.replace("print(first)\n        first = orders.find_one()", "print(first)")
+    )
+    assert of(alone, read_line=3) == names[0]
+
+
+def test_code_that_cannot_be_read_is_told_apart_by_line():
+    names = Identities("/project")
+    other = replace(READ, call_site=replace(READ.call_site, line=READ.call_site.line + 1))
+    assert names.of_stale_read(READ) != names.of_stale_read(other)
+
+
+def test_how_often_a_line_was_missed_makes_no_difference():
+    names = Identities("/project")
+    assert names.of_stale_read(READ) == names.of_stale_read(replace(READ, missed=READ.missed * 2))
+
+
 def test_statements(project):
     path = str(project("one") / "app.py")
     assert statement_at(path, 4).text == 'self.orders.insert_one( {"_id": 7}, )'

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pytest_replicalag.durations import FOREVER, Duration
 from pytest_replicalag.records import CallSite, Fix, MissedWrite, StaleRead
+from pytest_replicalag.report.identity import Identities
 from pytest_replicalag.report.plain import from_plain, to_plain
 from pytest_replicalag.report.run_report import (
     RunReport,
@@ -13,6 +14,7 @@ from pytest_replicalag.report.run_report import (
     findings,
 )
 
+NAMES = Identities("/project")
 WRITE = MissedWrite(
     operation="insert_one",
     namespace="shop.orders",
@@ -63,7 +65,7 @@ def test_a_report_of_a_test_without_lag_needs_no_more_than_that():
 
 def test_reads_of_the_same_call_that_missed_the_same_calls_are_one_finding():
     other = replace(READ, test="test_it.py::test_a", text="other _id", behind=Duration.of_us(5))
-    [finding] = findings([READ, other, READ])
+    [finding] = findings([READ, other, READ], NAMES)
     assert finding.count == 3
     assert finding.tests == ("test_it.py::test_a", "test_it.py::test_it")
     assert finding.example == other
@@ -77,12 +79,12 @@ def test_reads_that_differ_in_call_or_in_what_they_missed_are_several():
         replace(READ, namespace="shop.customers"),
         replace(READ, missed=(WRITE,)),
     ]
-    assert [finding.count for finding in findings(reads)] == [1] * 5
+    assert [finding.count for finding in findings(reads, NAMES)] == [1] * 5
 
 
 def test_reads_that_miss_the_same_calls_more_or_less_often_are_one():
     often = replace(READ, missed=READ.missed * 2, guarantees=("monotonic reads",))
-    [finding] = findings([READ, often])
+    [finding] = findings([READ, often], NAMES)
     assert finding.count == 2
     assert finding.guarantees == ("read your writes", "monotonic reads")
 
@@ -92,10 +94,10 @@ def test_the_order_of_tests_does_not_matter():
         replace(READ, test=f"test_it.py::test_{n}", call_site=replace(READ.call_site, line=n % 3))
         for n in range(9)
     ]
-    expected = findings(reads)
+    expected = findings(reads, NAMES)
     for seed in range(5):
         random.Random(seed).shuffle(reads)
-        assert findings(reads) == expected
+        assert findings(reads, NAMES) == expected
 
 
 def test_a_run_counts_tests_once_and_reads_each_time():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pytest_replicalag.durations import FOREVER, Duration
 from pytest_replicalag.records import CallSite, Fix, MissedWrite, StaleRead
+from pytest_replicalag.report.identity import Identities
 from pytest_replicalag.report.run_report import RunReport, TestReport
 from pytest_replicalag.report.terminal import section, summary
 
@@ -35,7 +36,7 @@ READ = StaleRead(
 
 def block(*reads, width=100):
     test = TestReport(test="test_it.py::test_it", stale_reads=reads)
-    return section(test, width, str).splitlines()
+    return section(test, Identities("/"), width, str).splitlines()
 
 
 def test_a_read_without_a_broken_guarantee_has_no_such_line():
@@ -120,11 +121,11 @@ def test_a_summary_line_names_each_missed_write_once():
     read = replace(READ, test="a", missed=(WRITE, expiry, WRITE))
     run.add(TestReport(test="a", stale_reads=(read,)))
     what = "shop.orders.find_one missed insert_one at app.py:2 and the TTL monitor's delete"
-    assert summary(run, 120, str) == [
+    assert summary(run, Identities("/"), 120, str) == [
         f"app.py:6: {what} (once: a)",
         "Stale reads in 1 of 1 test with lag.",
     ]
 
 
 def test_a_run_with_nothing_to_say_has_no_summary():
-    assert summary(RunReport(), 80, str) == []
+    assert summary(RunReport(), Identities("/"), 80, str) == []
