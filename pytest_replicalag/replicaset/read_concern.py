@@ -13,7 +13,6 @@ from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.oplog import NO_OP
-from pytest_replicalag.replicaset.optime import TERM
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
 
 __all__ = [
@@ -186,10 +185,11 @@ def _waited_for(replica_set: ReplicaSet, member: Member, concern: ReadConcern) -
         return ""
     oplog = replica_set.oplog
     what = "snapshot not less than" if concern.level in ("majority", "snapshot") else "optime"
-    current = oplog.timestamp(replica_set.applied(member))
+    applied = replica_set.applied(member)
+    current, term = oplog.timestamp(applied), oplog.term_of(applied)
     return (
         f"Error waiting for {what} {{ ts: {oplog.timestamp(needed)}, t: -1 }}, current relevant "
-        f"optime is {{ ts: {current}, t: {TERM} }}. :: caused by :: "
+        f"optime is {{ ts: {current}, t: {term} }}. :: caused by :: "
     )
 
 

@@ -49,10 +49,8 @@ def operation_failure(
     code: int, code_name: str, message: str, labels: Sequence[str] = ()
 ) -> OperationFailure:
     """A command that the server refused; with the error labels of its reply, if it has any."""
-    reply = _reply(code, code_name, message)
-    if labels:
-        reply["errorLabels"] = list(labels)
-    return OperationFailure(message, code, reply)
+    labelled = {"errorLabels": list(labels)} if labels else {}
+    return OperationFailure(message, code, {**labelled, **_reply(code, code_name, message)})
 
 
 def invalid_options(message: str) -> OperationFailure:

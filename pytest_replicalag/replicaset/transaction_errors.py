@@ -12,8 +12,10 @@ from typing import Final
 from bson import Timestamp
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.replicaset.error_labels import TRANSIENT_TRANSACTION
+from pytest_replicalag.replicaset.server_errors import operation_failure
+
 __all__ = [
-    "TRANSIENT",
     "aborted",
     "check_database",
     "command_refused",
@@ -27,18 +29,14 @@ __all__ = [
     "write_conflict",
 ]
 
-TRANSIENT: Final = "TransientTransactionError"
-"""The error label that says: start the whole transaction again."""
-
 _PENDING: Final = (
     "Unable to read from a snapshot due to pending collection catalog changes; please retry the "
     "operation."
 )
 
 
-def _failure(code: int, code_name: str, message: str, *labels: str) -> OperationFailure:
-    reply = {"ok": 0.0, "errmsg": message, "code": code, "codeName": code_name}
-    return OperationFailure(message, code, {"errorLabels": [*labels], **reply} if labels else reply)
+def _transient(code: int, code_name: str, message: str) -> OperationFailure:
+    return operation_failure(code, code_name, message, [TRANSIENT_TRANSACTION])
 
 
 def write_conflict(prefix: str = "") -> OperationFailure:
@@ -51,18 +49,18 @@ def write_conflict(prefix: str = "") -> OperationFailure:
         f"{prefix}WriteConflict error: this operation conflicted with another operation. Please "
         "retry your operation or multi-document transaction."
     )
-    return _failure(112, "WriteConflict", message, TRANSIENT)
+    return _transient(112, "WriteConflict", message)
 
 
 def snapshot_unavailable(requested: Timestamp, minimum: Timestamp) -> OperationFailure:
     """Error 246: a collection was created, or got its name, after the snapshot."""
     message = f"{_PENDING} Snapshot timestamp is {requested}. Collection minimum is {minimum}"
-    return _failure(246, "SnapshotUnavailable", message, TRANSIENT)
+    return _transient(246, "SnapshotUnavailable", message)
 
 
 def snapshot_outdated() -> OperationFailure:
     """Error 246: a collection or an index has come since the snapshot."""
-    return _failure(246, "SnapshotUnavailable", _PENDING, TRANSIENT)
+    return _transient(246, "SnapshotUnavailable", _PENDING)
 
 
 def aborted(number: int) -> OperationFailure:
@@ -72,7 +70,7 @@ def aborted(number: int) -> OperationFailure:
         number: Its number in its session (`txnNumber`).
     """
     message = f"Transaction with {{ txnNumber: {number} }} has been aborted."
-    return _failure(251, "NoSuchTransaction", message, TRANSIENT)
+    return _transient(251, "NoSuchTransaction", message)
 
 
 def not_started(number: int, active: int) -> OperationFailure:
@@ -86,12 +84,12 @@ def not_started(number: int, active: int) -> OperationFailure:
         f"Given transaction number {number} does not match any in-progress transactions. The "
         f"active transaction number is {active}"
     )
-    return _failure(251, "NoSuchTransaction", message, TRANSIENT)
+    return _transient(251, "NoSuchTransaction", message)
 
 
 def refused(message: str) -> OperationFailure:
     """Error 263: something that no transaction can do."""
-    return _failure(263, "OperationNotSupportedInTransaction", message)
+    return operation_failure(263, "OperationNotSupportedInTransaction", message)
 
 
 _DATABASES: Final = {

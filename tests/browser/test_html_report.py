@@ -41,6 +41,10 @@ def page_of(tmp_path):
     return page_of
 
 
+_PATIENCE_MS = 300_000
+"""How long a page may take to load, on a machine with other things to do."""
+
+
 @pytest.fixture
 def opened(browser, page_of):
     """Opens the page of a document; it asks the network for nothing, and no script goes wrong."""
@@ -53,7 +57,7 @@ def opened(browser, page_of):
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text))
-        page.goto(page_of(document))
+        page.goto(page_of(document), timeout=_PATIENCE_MS)
         return page
 
     yield opened

@@ -24,6 +24,7 @@ from pytest_replicalag.engines.memory.documents import copy_document
 from pytest_replicalag.engines.memory.resume_tokens import Place, token_text
 from pytest_replicalag.engines.memory.versions import ABSENT
 from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset.error_labels import NON_RESUMABLE_STREAM
 
 if TYPE_CHECKING:
     from pytest_replicalag.engines.memory.engine import MemoryEngine
@@ -286,7 +287,7 @@ class ChangeStream:
 def _resume_failed(prefix: str, message: str, code: int = 280) -> OperationFailure:
     names = {280: "ChangeStreamFatalError", 286: "ChangeStreamHistoryLost"}
     return server_errors.operation_failure(
-        code, names[code], prefix + message, labels=["NonResumableChangeStreamError"]
+        code, names[code], prefix + message, labels=[NON_RESUMABLE_STREAM]
     )
 
 

@@ -32,7 +32,13 @@ from pytest_replicalag.fronts.wire.callers import Callers
 from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients
 from pytest_replicalag.fronts.wire.error_replies import error_reply
 from pytest_replicalag.fronts.wire.handshake import Handshake
-from pytest_replicalag.fronts.wire.kinds import opens_stream, writes_out
+from pytest_replicalag.fronts.wire.kinds import (
+    BACKGROUND,
+    ENDINGS,
+    HELLOS,
+    opens_stream,
+    writes_out,
+)
 from pytest_replicalag.fronts.wire.protocol import (
     OP_QUERY,
     Message,
@@ -48,12 +54,6 @@ from pytest_replicalag.fronts.wire.requests import Requests
 from pytest_replicalag.fronts.wire.status import Status
 
 __all__ = ["ForwardingFront"]
-
-_HELLOS: Final = frozenset({"hello", "isMaster", "ismaster"})
-_ENDINGS: Final = frozenset({"commitTransaction", "abortTransaction"})
-
-_BACKGROUND: Final = frozenset({*_HELLOS, "ping", "getMore"})
-"""What clients send without being told to, or while they wait for events."""
 
 _TELLING: Final = ("collStats", "dbStats", "listCollections", "listDatabases", "listIndexes")
 """Commands of an application that tell of its data, and take the time of a round trip."""
@@ -114,8 +114,8 @@ class ForwardingFront:
         self._writes = Writes(self.endpoint_set, preferences, self._sessions, data)
         self._streams = ChangeStreams(self.endpoint_set, preferences, data)
         self._table: Mapping[str, Callable[[Forwarded], bytes | None]] = {
-            **dict.fromkeys((*WRITES, *_ENDINGS), self._writes.write),
-            **dict.fromkeys(_HELLOS, self._hello),
+            **dict.fromkeys((*WRITES, *ENDINGS), self._writes.write),
+            **dict.fromkeys(HELLOS, self._hello),
             **dict.fromkeys(_TELLING, self._tell),
             "aggregate": self._aggregate,
             "count": self._read,
@@ -191,9 +191,9 @@ class ForwardingFront:
 
     def _answer(self, forwarded: Forwarded) -> bytes | None:
         name = forwarded.request.name
-        if forwarded.message.op_code == OP_QUERY and name not in _HELLOS:
+        if forwarded.message.op_code == OP_QUERY and name not in HELLOS:
             return forwarded.connection.upstream.exchange(forwarded.data)
-        if name not in _BACKGROUND:
+        if name not in BACKGROUND:
             self._streams.somebody_asked()
         return self._table.get(name, self._pass)(forwarded)
 

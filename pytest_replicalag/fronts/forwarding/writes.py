@@ -21,7 +21,7 @@ from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.sessions import Sessions
 from pytest_replicalag.fronts.governor import Running
-from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, writes_out
+from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, ENDINGS, NOT_WAITING, writes_out
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences, check_secondary_ok
 from pytest_replicalag.fronts.wire.request import Request
@@ -58,13 +58,8 @@ WRITES: Final = frozenset(
 )
 """Commands that a secondary refuses and that the oplog has an entry of."""
 
-_NOT_WAITING: Final = frozenset({"findAndModify", "findandmodify", "createIndexes", "aggregate"})
-"""If these fail, they do not wait for their write concern."""
-
 _INVALID: Final = 72
 """The server refuses such a command before it runs, and so does not wait either."""
-
-_ENDINGS: Final = frozenset({"commitTransaction", "abortTransaction"})
 
 
 class Writes:
@@ -105,12 +100,12 @@ class Writes:
             with self._lock:
                 preference = self._preferences.preference(request)
             check_secondary_ok(request.member, preference)
-        if request.in_transaction and request.name not in _ENDINGS:
+        if request.in_transaction and request.name not in ENDINGS:
             return self._write_in_transaction(forwarded)
         concern = self._concern(forwarded)
         with self._lock:
             history = self._set.history(request.running, self._data.primary(forwarded))
-            is_ending = request.name in _ENDINGS
+            is_ending = request.name in ENDINGS
             write = self._end(request) if is_ending else self._begin(forwarded)
         with self._data.writing(forwarded, history):
             reply = self._exchange(forwarded)
@@ -189,7 +184,7 @@ class Writes:
         if not concern and running.replica_set.majority_keeps_up:
             return reply
         failure = failure_of(reply)
-        if failure is not None and (request.name in _NOT_WAITING or failure["code"] == _INVALID):
+        if failure is not None and (request.name in NOT_WAITING or failure["code"] == _INVALID):
             return reply
         if request.name == "abortTransaction":
             return reply

@@ -18,13 +18,13 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine, Transaction
 from pytest_replicalag.fronts.governor import Governor, Running
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 from pytest_replicalag.fronts.mongomock.transactions import (
-    UNKNOWN_RESULT,
     SessionTransaction,
     State,
 )
 from pytest_replicalag.fronts.reading import Target
 from pytest_replicalag.records import Commit
 from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.error_labels import UNKNOWN_COMMIT_RESULT
 from pytest_replicalag.replicaset.oplog import NO_OP
 from pytest_replicalag.replicaset.write_concern import check as check_write_concern
 
@@ -162,7 +162,7 @@ class InTransaction:
             self._commit(session)
         except OperationFailure as error:
             if error.code in _CODES_OF_NO_ANSWER:
-                error._add_error_label(UNKNOWN_RESULT)
+                error._add_error_label(UNKNOWN_COMMIT_RESULT)
             raise
         finally:
             own.state = State.COMMITTED

@@ -19,7 +19,7 @@ from pytest_replicalag.replicaset import server_errors
 
 __all__ = ["KnownPrimary", "is_retryable"]
 
-_RETRYABLE: Final = frozenset(
+_RETRYABLE_METHODS: Final = frozenset(
     {
         *("insert_one", "insert_many", "replace_one", "update_one", "delete_one", "bulk_write"),
         *("find_one_and_delete", "find_one_and_replace", "find_one_and_update"),
@@ -81,7 +81,7 @@ def is_retryable(
         kwargs: The same.
         concern: The write concern as a client sends it.
     """
-    if operation not in _RETRYABLE or concern.get("w") == 0:
+    if operation not in _RETRYABLE_METHODS or concern.get("w") == 0:
         return False
     if operation != "bulk_write":
         return True

@@ -20,13 +20,14 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine, Transaction
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.records import Commit, Write
 from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.error_labels import (
+    TRANSIENT_TRANSACTION,
+    UNKNOWN_COMMIT_RESULT,
+)
 from pytest_replicalag.replicaset.read_concern import ReadConcern
 from pytest_replicalag.replicaset.read_concern import check as check_read_concern
 
-__all__ = ["UNKNOWN_RESULT", "SessionTransaction", "State", "with_transaction"]
-
-UNKNOWN_RESULT: Final = "UnknownTransactionCommitResult"
-"""The error label that says: commit once more, for it may or may not have been done."""
+__all__ = ["SessionTransaction", "State", "with_transaction"]
 
 _LEVELS: Final = (None, "local", "majority", "snapshot")
 
@@ -231,7 +232,7 @@ def _commit(session: Any, deadline: float) -> PyMongoError | None:
     """Commit until the outcome is known; returns an error after which all is tried again."""
     while (error := _try_to_commit(session)) is not None:
         expired = isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED
-        if error.has_error_label(UNKNOWN_RESULT) and not expired:
+        if error.has_error_label(UNKNOWN_COMMIT_RESULT) and not expired:
             _within(deadline, error)
         elif _is_transient(error):
             return _within(deadline, error)
@@ -249,7 +250,7 @@ def _try_to_commit(session: Any) -> PyMongoError | None:
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, PyMongoError) and error.has_error_label(transaction_errors.TRANSIENT)
+    return isinstance(error, PyMongoError) and error.has_error_label(TRANSIENT_TRANSACTION)
 
 
 def _within(deadline: float, error: Any) -> PyMongoError:

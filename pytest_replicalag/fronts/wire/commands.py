@@ -26,7 +26,7 @@ from pytest_replicalag.fronts.wire.introductions import (
     check_metadata,
     metadata_sent_again,
 )
-from pytest_replicalag.fronts.wire.kinds import opens_stream, writes_out
+from pytest_replicalag.fronts.wire.kinds import BACKGROUND, HELLOS, opens_stream, writes_out
 from pytest_replicalag.fronts.wire.protocol import RequestedCloseError
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
@@ -67,15 +67,12 @@ class Command:
         return self.has_fields or (self.in_transaction and self.admin_only)
 
 
-_BACKGROUND: Final = frozenset({"hello", "isMaster", "ismaster", "ping", "getMore"})
-"""What clients send without being told to, or while they wait for events."""
-
-_ENDINGS: Final = {
+_ENDING_METHODS: Final = {
     "commitTransaction": "commit_transaction",
     "abortTransaction": "abort_transaction",
 }
 
-_WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "endSessions"})
+_TOUCHES_NO_SESSION: Final = (*HELLOS, "endSessions")
 
 
 class Commands:
@@ -284,7 +281,7 @@ class Commands:
             OperationFailure: There is no such command, or it may not run here.
         """
         self._connections.add(request.connection.number)
-        if request.name not in _BACKGROUND:
+        if request.name not in BACKGROUND:
             self._streams.somebody_asked()
         command = self.table.get(request.name)
         if command is None:
@@ -323,7 +320,7 @@ class Commands:
         return fault.changed(reply) if isinstance(reply, Mapping) else _changed(reply, fault)
 
     def _run(self, request: Request, command: Command) -> Reply | Awaitable[Reply]:
-        if "lsid" in request.command and request.name not in _WITHOUT_SESSION:
+        if "lsid" in request.command and request.name not in _TOUCHES_NO_SESSION:
             self._enter_session(request)
         if request.in_transaction:
             return self._transactions.run(
@@ -386,8 +383,8 @@ class Commands:
 
 def _method(request: Request) -> str:
     """The method of a driver that sends a command, such as `insert_one`."""
-    if request.name in _ENDINGS:
-        return _ENDINGS[request.name]
+    if request.name in _ENDING_METHODS:
+        return _ENDING_METHODS[request.name]
     return describe(request.name, request.command)[0]
 
 

@@ -14,20 +14,20 @@ from typing import Any, Final, TypeAlias
 
 from pymongo.errors import OperationFailure
 
+from pytest_replicalag.fronts.wire.kinds import ENDINGS
 from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.replicaset.error_labels import (
+    RESUMABLE_STREAM,
+    RESUMABLE_STREAM_CODES,
+    RETRYABLE_WRITE,
+    RETRYABLE_WRITE_CODES,
+    TRANSIENT_TRANSACTION,
+    TRANSIENT_TRANSACTION_CODES,
+)
 from pytest_replicalag.replicaset.server_errors import max_time_expired, operation_failure
 
 __all__ = ["FailPoints", "Fault"]
 
-
-_RETRYABLE: Final = frozenset(
-    {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
-)
-"""Errors that carry the label `RetryableWriteError` on a retryable write.
-Driver specification, Retryable Writes: Determining Retryable Errors."""
-
-_TRANSIENT: Final = frozenset({24, 46, 112, 246, 251, 267})
-"""Errors that carry the label `TransientTransactionError`, also on a commit."""
 
 _NAMES: Final = {
     2: "BadValue",
@@ -60,13 +60,6 @@ _NAMES: Final = {
     13435: "NotPrimaryNoSecondaryOk",
     13436: "NotPrimaryOrSecondary",
 }
-
-
-_RESUMABLE: Final = frozenset(
-    {6, 7, 43, 63, 89, 91, 133, 150, 189, 234, 262, 9001, 10107, 11600, 11602, 13388, 13435, 13436}
-)
-"""Errors after which a change stream may be resumed.
-Driver specification, Change Streams: Resumable Error."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -232,20 +225,19 @@ def _fault(data: Mapping[str, Any], request: Request) -> Fault:
 
 def _labels(code: int, request: Request) -> list[str]:
     """The labels that a server gives an error by itself."""
-    is_ending = request.name in ("commitTransaction", "abortTransaction")
-    if request.in_transaction and not is_ending and code in _RETRYABLE:
-        return ["TransientTransactionError"]
-    if request.in_transaction and code in _TRANSIENT:
-        return ["TransientTransactionError"]
+    is_ending, may_be_sent_again = request.name in ENDINGS, code in RETRYABLE_WRITE_CODES
+    if request.in_transaction and (
+        code in TRANSIENT_TRANSACTION_CODES or (may_be_sent_again and not is_ending)
+    ):
+        return [TRANSIENT_TRANSACTION]
     is_retryable = "txnNumber" in request.command or is_ending
-    return ["RetryableWriteError"] if is_retryable and code in _RETRYABLE else []
+    return [RETRYABLE_WRITE] if is_retryable and may_be_sent_again else []
 
 
 def _labels_of_concern(data: Mapping[str, Any], request: Request) -> list[str] | None:
     if "errorLabels" in data:
         return list(data["errorLabels"])
-    is_ending = request.name in ("commitTransaction", "abortTransaction")
-    if request.in_transaction and not is_ending:
+    if request.in_transaction and request.name not in ENDINGS:
         return None  # a statement of a transaction does not wait for its write concern
     error = data.get("writeConcernError")
     if isinstance(error, Mapping) and isinstance(error.get("code"), int):
@@ -272,9 +264,8 @@ def _transactional_write(data: Mapping[str, Any], _: Request) -> Fault:
     if code is None:
         return Fault(closes=bool(closes), applies=True)
     message = "Failing write due to failpoint. The write must not be reflected."
-    error = operation_failure(code, _NAMES.get(code, f"Location{code}"), message)
-    if code in _RETRYABLE:
-        error.details["errorLabels"] = ["RetryableWriteError"]  # type: ignore[index]
+    labels = [RETRYABLE_WRITE] if code in RETRYABLE_WRITE_CODES else []
+    error = operation_failure(code, _NAMES.get(code, f"Location{code}"), message, labels)
     return Fault(error=error, closes=bool(closes))
 
 
@@ -288,10 +279,9 @@ def _get_more(data: Mapping[str, Any], _: Request) -> Fault:
     if code is None:
         return Fault(closes=bool(data.get("closeConnection")))
     message = "Hit the 'failGetMoreAfterCursorCheckout' failpoint"
-    error = operation_failure(code, _NAMES.get(code, f"Location{code}"), message)
-    if code in _RESUMABLE:
-        error.details["errorLabels"] = ["ResumableChangeStreamError"]  # type: ignore[index]
-    return Fault(error=error)
+    labels = [RESUMABLE_STREAM] if code in RESUMABLE_STREAM_CODES else []
+    name = _NAMES.get(code, f"Location{code}")
+    return Fault(error=operation_failure(code, name, message, labels))
 
 
 def _has_limit(_: Mapping[str, Any], request: Request) -> bool:

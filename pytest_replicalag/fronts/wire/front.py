@@ -25,6 +25,7 @@ from pytest_replicalag.fronts.wire.commands import Commands
 from pytest_replicalag.fronts.wire.connection import Answer, Connection
 from pytest_replicalag.fronts.wire.error_replies import error_reply
 from pytest_replicalag.fronts.wire.generic_fields import check_generic_fields
+from pytest_replicalag.fronts.wire.kinds import HELLOS
 from pytest_replicalag.fronts.wire.protocol import (
     CHECKSUM_PRESENT,
     LEGACY_REFUSED,
@@ -45,8 +46,6 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 __all__ = ["WireFront"]
 
 _NOT_PRIMARY: Final = 10107
-
-_HELLOS: Final = ("hello", "isMaster", "ismaster")
 
 
 class WireFront:
@@ -115,7 +114,7 @@ class WireFront:
         database: Any = command.get("$db")
         if message.op_code == OP_QUERY:
             database = message.namespace.partition(".")[0]
-            if name not in _HELLOS:
+            if name not in HELLOS:
                 raise operation_failure(
                     352,
                     "UnsupportedOpQueryCommand",

@@ -21,6 +21,8 @@ from pytest_replicalag.engines.memory.commands.types import (
     whole,
     wrong_type,
 )
+from pytest_replicalag.fronts.wire.kinds import HELLOS
+from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES
 from pytest_replicalag.fronts.wire.stable_api import check_stable_api
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.read_concern import LEVELS
@@ -28,9 +30,7 @@ from pytest_replicalag.replicaset.server_errors import invalid_options, operatio
 
 __all__ = ["OWN_FIELDS", "check_generic_fields", "check_own_fields"]
 
-_RETRYABLE: Final = frozenset({"insert", "update", "delete", "findAndModify", "findandmodify"})
-
-_WITHOUT_SESSION: Final = frozenset({"hello", "isMaster", "ismaster", "ping"})
+_TAKES_NO_TXN_NUMBER: Final = frozenset({*HELLOS, "ping"})
 """Commands that have no business with sessions; a transaction number on them is an error."""
 
 OWN_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -48,7 +48,7 @@ OWN_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _WITH_READ_CONCERN: Final = frozenset({"aggregate", "distinct", "find", "getMore"})
 
-_WITH_WRITE_CONCERN: Final = _RETRYABLE | {
+_WITH_WRITE_CONCERN: Final = RETRYABLE_WRITES | {
     "abortTransaction",
     "aggregate",
     "collMod",
@@ -167,7 +167,7 @@ def _check_session_field(field: str, expected: str) -> Callable[[dict[str, Any]]
 
 def _check_transaction(name: str, command: Mapping[str, Any]) -> None:
     """Refuse parts of a transaction or of a retryable write without the others."""
-    if name in _WITHOUT_SESSION:
+    if name in _TAKES_NO_TXN_NUMBER:
         if "autocommit" in command:
             message = "This command is not supported in transactions"
             raise operation_failure(263, "OperationNotSupportedInTransaction", message)
@@ -189,7 +189,7 @@ def _check_transaction(name: str, command: Mapping[str, Any]) -> None:
         raise invalid_options("Specifying autocommit=true is not allowed.")
     if not command.get("startTransaction", True):
         raise invalid_options("Specifying startTransaction=false is not allowed.")
-    if "autocommit" not in command and name not in _RETRYABLE:
+    if "autocommit" not in command and name not in RETRYABLE_WRITES:
         raise operation_failure(
             50768,
             "NotARetryableWriteCommand",

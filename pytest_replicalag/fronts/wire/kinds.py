@@ -7,7 +7,29 @@ from typing import Any, Final
 
 from pytest_replicalag.fronts.wire.request import Request
 
-__all__ = ["CATALOG_WRITES", "WRITING_STAGES", "counts_metadata", "opens_stream", "writes_out"]
+__all__ = [
+    "BACKGROUND",
+    "CATALOG_WRITES",
+    "ENDINGS",
+    "HELLOS",
+    "NOT_WAITING",
+    "WRITING_STAGES",
+    "counts_metadata",
+    "opens_stream",
+    "writes_out",
+]
+
+HELLOS: Final = ("hello", "isMaster", "ismaster")
+"""The command by which clients and servers get to know each other, by all its names."""
+
+BACKGROUND: Final = (*HELLOS, "ping", "getMore")
+"""What clients send without being told to, or while they wait for events."""
+
+ENDINGS: Final = ("commitTransaction", "abortTransaction")
+"""The commands that end a transaction."""
+
+NOT_WAITING: Final = ("findAndModify", "findandmodify", "createIndexes", "aggregate")
+"""Writes that do not wait for their write concern if they fail."""
 
 CATALOG_WRITES: Final = (
     "create",

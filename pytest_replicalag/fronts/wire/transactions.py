@@ -19,6 +19,10 @@ from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
 from pytest_replicalag.fronts.wire.write_replies import not_primary
 from pytest_replicalag.fronts.wire.writes import Writes
 from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset.error_labels import (
+    TRANSIENT_TRANSACTION,
+    TRANSIENT_TRANSACTION_CODES,
+)
 from pytest_replicalag.replicaset.oplog import NO_OP
 from pytest_replicalag.replicaset.read_concern import check as check_read_concern
 from pytest_replicalag.replicaset.server_errors import operation_failure
@@ -26,10 +30,6 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 __all__ = ["Transactions"]
 
 _ENDINGS: Final = {"commitTransaction": "a commit", "abortTransaction": "an abort"}
-
-_TRANSIENT_CODES: Final = frozenset({24, 46, 112, 239, 246, 251})
-"""Errors after which a whole transaction may be tried again: lock and write conflicts, snapshots
-that are not available, transactions that are gone."""
 
 _LEVELS: Final = (None, "local", "majority", "snapshot")
 
@@ -110,10 +110,10 @@ class Transactions:
         if session.txn_number == request.command["txnNumber"]:
             self._abort(session)
         details = error.details
-        if error.code in _TRANSIENT_CODES and isinstance(details, dict):
+        if error.code in TRANSIENT_TRANSACTION_CODES and isinstance(details, dict):
             labels = details.setdefault("errorLabels", [])
-            if transaction_errors.TRANSIENT not in labels:
-                labels.append(transaction_errors.TRANSIENT)
+            if TRANSIENT_TRANSACTION not in labels:
+                labels.append(TRANSIENT_TRANSACTION)
 
     def _abort(self, session: ServerSession) -> None:
         session.abort()

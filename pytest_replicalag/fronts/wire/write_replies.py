@@ -8,16 +8,13 @@ from typing import Any, Final
 from bson import ObjectId
 from pymongo.errors import NotPrimaryError
 
+from pytest_replicalag.fronts.wire.kinds import ENDINGS
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, STATEMENTS
-from pytest_replicalag.replicaset import server_errors, transaction_errors
+from pytest_replicalag.replicaset import server_errors
+from pytest_replicalag.replicaset.error_labels import RETRYABLE_WRITE, TRANSIENT_TRANSACTION
 
 __all__ = ["not_primary", "unacknowledged", "write_reply"]
-
-_RETRYABLE: Final = "RetryableWriteError"
-"""The error label that says: send the same write again."""
-
-_ENDINGS: Final = ("commitTransaction", "abortTransaction")
 
 _IN_ORDER: Final = ("writeErrors", "retriedStmtIds", "upserted", "nModified")
 
@@ -53,10 +50,10 @@ def not_primary(request: Request) -> NotPrimaryError:
     """Error 10107, with the label that tells the driver what to send again, if anything."""
     error = server_errors.not_writable_primary()
     assert isinstance(error.details, dict)
-    if request.in_transaction and request.name not in _ENDINGS:
-        error.details["errorLabels"] = [transaction_errors.TRANSIENT]
+    if request.in_transaction and request.name not in ENDINGS:
+        error.details["errorLabels"] = [TRANSIENT_TRANSACTION]
     elif request.in_transaction or (
         "txnNumber" in request.command and request.name in RETRYABLE_WRITES
     ):
-        error.details["errorLabels"] = [_RETRYABLE]
+        error.details["errorLabels"] = [RETRYABLE_WRITE]
     return error

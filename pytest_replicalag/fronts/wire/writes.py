@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
-from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, WRITING_STAGES, writes_out
+from pytest_replicalag.fronts.wire.kinds import (
+    CATALOG_WRITES,
+    NOT_WAITING,
+    WRITING_STAGES,
+    writes_out,
+)
 from pytest_replicalag.fronts.wire.read_preferences import check_secondary_ok
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
@@ -25,7 +30,6 @@ from pytest_replicalag.replicaset.write_concern import check as check_write_conc
 
 __all__ = ["Writes"]
 
-_NOT_WAITING: Final = ("findAndModify", "createIndexes", "aggregate")
 """If these fail, they do not wait for their write concern."""
 
 
@@ -65,7 +69,7 @@ class Writes:
             return self._once_free(request, concern, blocked.transaction)
         except OperationFailure as error:
             position = request.position = request.running.replica_set.oplog.last
-            if request.name in _NOT_WAITING or not isinstance(error.details, dict):
+            if request.name in NOT_WAITING or not isinstance(error.details, dict):
                 raise
             return self.acknowledged(request, dict(error.details), position, concern)
         position = request.running.replica_set.oplog.last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pymongo
 import pytest
-from pymongo.errors import AutoReconnect, OperationFailure, WriteConcernError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WriteConcernError
 from simulating import simulation_of
 
 from pytest_replicalag.endpoints import Endpoints
@@ -180,3 +180,30 @@ def test_a_time_limit_that_is_always_over(client):
     assert client.shop.orders.find_one() is None
     switch(client, "maxTimeAlwaysTimeOut", "off")
     assert client.shop.orders.find_one(max_time_ms=1_000) is None
+
+
+SENT_AGAIN = (6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436)
+STARTED_AGAIN = (24, 112, 239, 246, 251, 267)
+NEITHER = (2, 46, 50, 134, 225, 263, 11601, 13388)
+
+
+@pytest.mark.parametrize("code", [*SENT_AGAIN, *STARTED_AGAIN, *NEITHER])
+def test_labels_are_those_of_a_server(client, code):
+    """As MongoDB 6.0.5 gave them to each code."""
+
+    def labels(failing, *commands):
+        fail(client, {"times": 1}, failCommands=[failing], errorCode=code)
+        with client.start_session() as session:
+            session.start_transaction()
+            with pytest.raises(PyMongoError) as failure:
+                for database, command in commands:
+                    client[database].command(command, session=session)
+        return failure.value.details.get("errorLabels", [])
+
+    find, commit = ("shop", {"find": "orders"}), ("admin", {"commitTransaction": 1})
+    may_start_again = code in (*SENT_AGAIN, *STARTED_AGAIN)
+    assert labels("find", find) == ["TransientTransactionError"] * may_start_again
+    assert labels("commitTransaction", find, commit) == (
+        ["RetryableWriteError"] * (code in SENT_AGAIN)
+        or ["TransientTransactionError"] * (code in STARTED_AGAIN)
+    )
