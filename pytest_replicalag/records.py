@@ -15,6 +15,7 @@ __all__ = [
     "MONOTONIC_WRITES",
     "READ_YOUR_WRITES",
     "WRITES_FOLLOW_READS",
+    "BulkRequest",
     "CallSite",
     "Commit",
     "Creation",
@@ -86,6 +87,19 @@ class Write:
     def about(self, namespace: str) -> Write:  # noqa: ARG002 - a commit looks at it
         """The write that a reader of `namespace` is told of."""
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRequest:
+    """One of the requests that `bulk_write` was called with.
+
+    Attributes:
+        name: Of its class, such as `UpdateOne`.
+        arguments: What it was made with: filter, and document or update, as far as it has them.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
 
 
 class Commit(Write):

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from bson import ObjectId
 
+from pytest_replicalag.records import BulkRequest
+
 __all__ = ["Shortener"]
 
 _WIDTH: Final = 40
@@ -43,6 +45,9 @@ class Shortener:
             return self._document(value, width)
         if isinstance(value, (list, tuple)):
             return self._list(value, width)
+        if isinstance(value, BulkRequest):
+            left = width - len(value.name) - 2
+            return f"{value.name}({', '.join(self.value(each, left) for each in value.arguments)})"
         return _cut(self._scalar(value), width)
 
     def results(self, result: Any, fresh: Any) -> tuple[str, str]:
@@ -53,9 +58,9 @@ class Shortener:
         finally:
             self._first = frozenset()
 
-    def arguments(self, arguments: Iterable[Any], width: int = _WIDTH) -> str:
+    def arguments(self, arguments: Iterable[Any]) -> str:
         """The arguments of a call, separated by commas."""
-        return ", ".join(self.value(argument, width) for argument in arguments)
+        return ", ".join(map(self.value, arguments))
 
     def _document(self, document: Mapping[Any, Any], width: int) -> str:
         keys = sorted(document, key=lambda key: (key != "_id", key not in self._first))

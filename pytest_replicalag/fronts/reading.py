@@ -13,6 +13,7 @@ from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import ReadPlan, Running
+from pytest_replicalag.fronts.kept import kept
 from pytest_replicalag.fronts.pipelines import joined
 from pytest_replicalag.records import Read
 from pytest_replicalag.replicaset import server_errors
@@ -82,7 +83,7 @@ def answer(
     seen = running.has_read(
         (asked.session, asked.client, target.namespace),
         plan,
-        lambda: (comparable.operation, comparable.arguments, asked.by()),
+        lambda: (comparable.operation, kept(comparable.arguments), asked.by()),
     )
     newest = running.replica_set.oplog.last
     unchanged = position >= newest or not (

@@ -6,9 +6,14 @@ import copy
 from typing import Any, Final
 
 import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 
 __all__ = ["copy_document", "is_same"]
+
+_CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
+"""Any representation of UUIDs would do; without one they cannot be compared at all."""
 
 _IMMUTABLE: Final = (str, int, float, bool, type(None), bytes, bson.ObjectId)
 
@@ -24,13 +29,29 @@ def copy_document(value: Any) -> Any:
 
 
 def is_same(before: Any, after: Any) -> bool:
-    """Whether two documents are alike for MongoDB; Python also takes 1, 1.0 and True for alike."""
+    """Whether two documents are alike for MongoDB: they are the same BSON.
+
+    Python also takes 1, 1.0 and True for alike, and not two that are NaN.
+    """
     if before is after:
         return True
-    if before != after:
-        return False
     try:
-        return bool(bson.encode(before) == bson.encode(after))
+        return _bson(before) == _bson(after)
     except (BSONError, TypeError, ValueError, OverflowError):
-        # Values that MongoDB could not store either: count the update rather than lose it.
+        return _is_alike(before, after)  # of values that MongoDB could not store either
+
+
+def _bson(document: Any) -> bytes:
+    return bson.encode(document, codec_options=_CODEC)
+
+
+def _is_alike(before: Any, after: Any) -> bool:
+    if type(before) is not type(after):
         return False
+    if isinstance(before, dict):
+        return list(before) == list(after) and all(
+            _is_alike(value, after[key]) for key, value in before.items()
+        )
+    if isinstance(before, (list, tuple)):
+        return len(before) == len(after) and all(map(_is_alike, before, after))
+    return bool(before is after or before == after)

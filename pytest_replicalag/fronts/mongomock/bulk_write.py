@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.fronts.governor import Governor, Running
+from pytest_replicalag.fronts.kept import kept
 from pytest_replicalag.fronts.mongomock.beside import beside
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 from pytest_replicalag.fronts.reading import Target
@@ -105,12 +106,13 @@ class OrderedBulkWrite:
         if not args and "requests" not in options:
             return apply(**options)  # which says what is missing
         requests, *others = args or (options.pop("requests"),)
+        requests = list(requests)
         number = 0 if session is None else session.number
-        begin = partial(running.write, "bulk_write", target.namespace, args, number)
+        begin = partial(running.write, "bulk_write", target.namespace, (requests,), number)
         write: Write | None = None
         replies: list[_Reply] = []
         errors: list[dict[str, Any]] = []
-        for command in _commands_of(list(requests)):
+        for command in _commands_of(requests):
             with self._governor.lock:
                 self._engine.attach(running.journal)
                 self._engine.expire()
@@ -120,6 +122,7 @@ class OrderedBulkWrite:
                     reply = _sent(command, send)
                 finally:
                     running.journal.write = None
+                    write.arguments = kept((requests,))  # the library has added identities
                 position = running.replica_set.oplog.last
                 if session is not None:
                     session.has_written(running, position)

@@ -16,6 +16,7 @@ from pytest_replicalag.call_sites import caller
 from pytest_replicalag.engines.memory.comparison import Comparable
 from pytest_replicalag.engines.memory.engine import MemoryEngine, Transaction
 from pytest_replicalag.fronts.governor import Governor, Running
+from pytest_replicalag.fronts.kept import kept
 from pytest_replicalag.fronts.mongomock.session import ClientSession
 from pytest_replicalag.fronts.mongomock.transactions import (
     SessionTransaction,
@@ -85,7 +86,7 @@ class InTransaction:
             if running is not None:
                 number = session.number
                 session.transaction.writes.append(
-                    running.write(operation, target.namespace, _kept(operation, args), number)
+                    running.write(operation, target.namespace, kept(args), number)
                 )
                 running.journal.write = None
             return rebound(apply, target, transaction.client)(*args, **kwargs)
@@ -246,13 +247,6 @@ def _write_concern(own: SessionTransaction, running: Running | None) -> dict[str
     else:
         concern = {} if running is None else dict(running.write_concern)
     return concern if own.attempts == 1 else {"wtimeout": 10_000, **concern, "w": "majority"}
-
-
-def _kept(operation: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments for a report, safe from what the caller does with a document later."""
-    if operation == "insert_one" and args and type(args[0]) is dict:
-        return (args[0].copy(),)
-    return args
 
 
 def rebound(method: Callable[..., Any], target: Target, client: Any) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from pytest_replicalag.engines.memory.engine import MemoryEngine
 from pytest_replicalag.engines.memory.journal import Journal
 from pytest_replicalag.fronts.governor import Governor, ReadPlan, Running
 from pytest_replicalag.fronts.in_words import in_words
+from pytest_replicalag.fronts.kept import kept
 from pytest_replicalag.fronts.mongomock.beside import beside
 from pytest_replicalag.fronts.mongomock.bulk_write import OrderedBulkWrite, is_ordered
 from pytest_replicalag.fronts.mongomock.in_transaction import InTransaction
@@ -123,9 +124,7 @@ class Front:
                 failure = error
             finally:
                 running.journal.write = None
-            if operation == "insert_one" and args and type(args[0]) is dict:
-                # Safe from what the caller does with the document later.
-                write.arguments = (args[0].copy(),)
+            write.arguments = kept(args)  # the library has added identities
             position = running.replica_set.oplog.last
             if session is not None and acknowledged:
                 session.has_written(running, position)
