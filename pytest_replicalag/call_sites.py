@@ -2,20 +2,33 @@
 
 The call site is the innermost frame in the project under test: not in this package, a database
 driver or ODM, pytest, the standard library or site-packages; where nothing else is on the stack,
-the innermost frame of an installed package that is not one of these.
+the innermost frame of an installed package that is not one of these, and else the test itself: a
+driver's own method may be all that a thread runs.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, Final, TypeAlias
 
-__all__ = ["Caller", "Client", "caller", "is_driver", "is_project", "know_doctest", "place_of"]
+__all__ = [
+    "Caller",
+    "Client",
+    "caller",
+    "is_driver",
+    "is_project",
+    "know_doctest",
+    "of_test",
+    "place_of",
+]
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD: Final = tuple(
@@ -34,6 +47,9 @@ _PROJECT, _PACKAGE, _SKIPPED = range(3)
 _EXAMPLE: Final = re.compile(r"<doctest (?P<test>.+)\[(?P<number>\d+)\]>")
 
 _kinds: dict[str, int] = {}
+_test: list[Caller] = []
+"""The running test's own code, while its call phase runs; a run inside another has one more."""
+
 _doctests: dict[str, tuple[str, list[int]]] = {}
 """The file of each doctest that has run, and the lines of its examples."""
 
@@ -87,9 +103,29 @@ def caller(own_frames: int = 0) -> Caller:
         if kind == _PACKAGE and fallback is None:
             fallback = frame
         outermost, frame = frame, frame.f_back
+    if fallback is None and _test:
+        return _test[-1]
     found = fallback or outermost
     assert found is not None
     return found.f_code, found.f_lineno
+
+
+@contextmanager
+def of_test(function: Any) -> Iterator[None]:
+    """Let what no line of the project does be a test's own doing, while it runs inside.
+
+    Args:
+        function: The test's function; None if it has none.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    if code is None:
+        yield
+        return
+    _test.append((code, code.co_firstlineno))
+    try:
+        yield
+    finally:
+        _test.pop()
 
 
 def know_doctest(test: Any) -> None:

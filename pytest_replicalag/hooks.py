@@ -160,14 +160,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     run = item.stash.get(RUN, None)
     if run is None:
         return (yield)
+    from pytest_replicalag.call_sites import of_test
+
+    own = of_test(getattr(item, "function", None))
     if run.settings.is_scheduled and is_property_test(item):
         if run.settings.schedule is not None:
             pytest.fail(_NO_SCHEDULE, pytrace=False)
         from pytest_replicalag.explore.examples import each_by_a_schedule
 
-        with run.calling(), each_by_a_schedule(item.obj, run.example):  # type: ignore[attr-defined]
+        with own, run.calling(), each_by_a_schedule(item.obj, run.example):  # type: ignore[attr-defined]
             return (yield)
-    with run.calling():
+    with own, run.calling():
         return (yield)
 
 

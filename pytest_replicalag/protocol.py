@@ -77,6 +77,11 @@ class _Run:
         return any(report.failed for report in self.reports)
 
     @property
+    def failed_before_teardown(self) -> bool:
+        """Whether its setup or its call phase is reported as failed."""
+        return any(report.failed for report in self.reports if report.when != "teardown")
+
+    @property
     def broke(self) -> bool:
         """Whether something went wrong in it, be it expected or not."""
         return self.failure is not None or any(
@@ -125,7 +130,7 @@ def _verdict(lagging: _Run, fresh: _Run) -> Verdict:
     """What a run without lag says of one that failed with it."""
     if fresh.skipped:
         return Verdict.SKIPPED
-    if not fresh.failed:
+    if not fresh.failed_before_teardown and lagging.failed_before_teardown:
         return Verdict.ONLY_LAG
     return Verdict.ALSO_WITHOUT if fresh.failure == lagging.failure else Verdict.UNKNOWN
 
@@ -142,21 +147,30 @@ def run_explored(item: pytest.Item, nextitem: pytest.Item | None, settings: Sett
             return
         exploration = _explore(runs, item, settings)
         if exploration is not None:
-            schedule = Schedule.parse(exploration.failing) if exploration.failing else FRESH
-            again = _replay(runs, schedule, exploration)
-            failed = runs.newest_failed
-            if exploration.failing and failed is not None and not again.broke:
-                # It hangs on something else, too; that it can fail must not be lost.
-                unsteady = replace(exploration, is_steady=False)
-                _tell(failed, exploration=unsteady, verdict=Verdict.ONLY_LAG)
-                reports += _with_last_teardown(failed, again)
-            else:
-                reports += again.reports
+            reports += _explored(runs, exploration)
             return
         shown = runs.newest
         if not runs.have_ended:  # the teardown has failed
             runs.run(Way(Recorder.replaying(FRESH)), is_last=_always)
         reports += _with_last_teardown(shown, runs.newest)
+
+
+def _explored(runs: _ItemRuns, exploration: Exploration) -> list[pytest.TestReport]:
+    """The reports of a test that a search has run: those of its last run, as a rule."""
+    if exploration.failing and runs.run(Way(Recorder.replaying(FRESH))).broke:
+        # What it has left behind breaks it, and no schedule; that it can fail must not be lost.
+        exploration = replace(exploration, failing="", is_repeatable=False)
+    schedule = Schedule.parse(exploration.failing) if exploration.failing else FRESH
+    again = _replay(runs, schedule, exploration)
+    if again.broke and not exploration.failing:
+        _tell(again, exploration=replace(exploration, is_exhausted=False, is_repeatable=False))
+    failed = runs.newest_failed
+    if failed is None or again.broke:
+        return again.reports
+    unsteady = replace(exploration, is_steady=False)
+    verdict = Verdict.ONLY_LAG if exploration.failing else None
+    _tell(failed, exploration=unsteady, verdict=verdict)
+    return _with_last_teardown(failed, again)
 
 
 def _replay(runs: _ItemRuns, schedule: Schedule, exploration: Exploration | None = None) -> _Run:
@@ -175,6 +189,7 @@ def _replay(runs: _ItemRuns, schedule: Schedule, exploration: Exploration | None
 
 def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Exploration | None:
     """Search; None if the test does not even pass with everything fresh, or cannot run again."""
+    first: list[Choice] | None = None
     before: list[Choice] | None = None
     for time in range(_TIMES):
         recorder = Recorder.replaying(FRESH)
@@ -188,6 +203,7 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
         if recorder.choices == before:
             break
         before = recorder.choices
+        first = before if first is None else first
     else:
         return Exploration(tried=_TIMES, is_steady=False)
     from pytest_replicalag.explore.search import search
@@ -198,21 +214,36 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
         def fails(recorder: Recorder) -> bool:
             nonlocal is_repeatable, skipped
             progress.step()
-            run = runs.run(Way(recorder))
+            try:
+                run = runs.run(Way(recorder))
+            except pytest.exit.Exception as error:
+                raise _ExitError(error) from None
             if run.broke and not run.called:  # no schedule reaches the fixtures
                 is_repeatable = False
             skipped += run.skipped and not run.broke
             return run.broke and run.called
 
-        outcome = search(fails, limit=settings.explore, seed=settings.seed, key=item.nodeid)
+        try:
+            outcome = search(fails, limit=settings.explore, seed=settings.seed, key=item.nodeid)
+        except _ExitError as ended:
+            raise ended.exit from None
     return Exploration(
         tried=outcome.tried,
         failing="" if outcome.failing is None else str(outcome.failing),
-        is_exhausted=outcome.is_exhausted,
+        is_exhausted=outcome.is_exhausted and first == before,
         is_steady=outcome.is_steady,
+        is_first_alike=first == before,
         is_repeatable=is_repeatable,
         skipped=skipped,
     )
+
+
+class _ExitError(BaseException):
+    """The test ends the whole run; Hypothesis would take that for a failure of the test."""
+
+    def __init__(self, error: pytest.exit.Exception) -> None:
+        super().__init__(error)
+        self.exit = error
 
 
 # -- one run -------------------------------------------------------------------------------------

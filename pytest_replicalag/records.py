@@ -227,6 +227,7 @@ class Observation:
         number: Which read of the test it is, from 1.
         known: Later writes to other namespaces that the same session has read before, each with
             its position and when it was made, in microseconds.
+        is_committed: Whether a majority of the members has all that it missed.
     """
 
     read: Read
@@ -245,6 +246,7 @@ class Observation:
     timeline: Timeline | None = None
     number: int = 0
     known: tuple[tuple[int, int, Write], ...] = ()
+    is_committed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,13 +82,13 @@ class TestRun:
         if endpoints is not None:  # fixtures may have imported a driver after they had started
             endpoints.endpoints.follow_drivers()
         self.is_calling = True
+        # Hypothesis's own refusals are for the search, which has drawn.
+        fits = nullcontext() if self._schedule is None else self._schedule.checked(ScheduleError)
         try:
-            with governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
+            with fits, governor.govern(simulation), counting_sleeps(simulation.replica_set.clock):
                 yield
         finally:
             self.is_calling = False
-            if self._schedule is not None and isinstance(self._schedule.refusal, ScheduleError):
-                raise self._schedule.refusal
         told = self._told()
         if told and self.settings.on_stale is OnStale.FAIL:
             pytest.fail(
@@ -116,9 +116,13 @@ class TestRun:
     def example(self, schedule: Recorder) -> Iterator[None]:
         """Let an example of the test, which is the one that is reported so far, run inside."""
         self._simulation = simulation = Simulation(self.settings, self.test, schedule)
+        simulation.journal.keep_all()
         clock = simulation.replica_set.clock
-        with schedule.checked(), governor.govern(simulation), counting_sleeps(clock):
-            yield
+        try:
+            with schedule.checked(), governor.govern(simulation), counting_sleeps(clock):
+                yield
+        finally:
+            self.undo()  # the next example finds what this one has found
 
     def properties(self, root: str) -> list[tuple[str, object]]:
         """What a JUnit report has of it besides.

@@ -123,6 +123,8 @@ class Simulation:
         self._seen: dict[tuple[int, object, str], PastRead] = {}
         self._read_by: dict[int, dict[str, int]] = {}
         self._sessions = 0
+        # The newest position when each snapshot was first taken.
+        self._snapshots: dict[int, int] = {}
         self._is_virtual = settings.clock is ClockKind.VIRTUAL
 
     # -- what fronts ask -------------------------------------------------------------------
@@ -231,8 +233,22 @@ class Simulation:
         """Where a read is answered once its wait is over."""
         if self._explored is not None:
             position = self._explored.read_at(member, concern, _relevance(subject))
-            return ReadPlan(member, position)
-        return ReadPlan(member, read_position(self.replica_set, member, concern))
+        else:
+            position = read_position(self.replica_set, member, concern)
+        return ReadPlan(member, position, self._is_judged(concern, position))
+
+    def _is_judged(self, concern: ReadConcern, position: int) -> bool:
+        """Whether what is newer than a position may be missed there.
+
+        A snapshot need not show what was written after it was taken.
+        """
+        if concern.level != "snapshot":
+            return True
+        newest = self.replica_set.oplog.last
+        if concern.at is None:
+            self._snapshots.setdefault(position, newest)
+            return True
+        return self._snapshots.get(position) == newest
 
     def start_acknowledgement(
         self,
@@ -404,6 +420,7 @@ class Simulation:
             seen=seen,
             number=self.reads,
             known=self._known(read.session, read.namespace, missed.oldest),
+            is_committed=max(missed.newest, default=0) <= replica_set.commit_point(),
         )
         self.stale_reads.append(judge(self.test, observation, self._shorten))
 

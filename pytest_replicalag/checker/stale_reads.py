@@ -1,7 +1,6 @@
-"""From an observation to a finding: which guarantee broke, and what would mend it.
+"""From an observation to a finding: which guarantee broke, and what shows it.
 
-Terry et al., Session Guarantees for Weakly Consistent Replicated Data (1994); MongoDB manual,
-Causal Consistency and Read and Write Concerns.
+Terry et al., Session Guarantees for Weakly Consistent Replicated Data (1994).
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_replicalag.checker.call_sites import call_site
+from pytest_replicalag.checker.fixes import fixes
 from pytest_replicalag.checker.shorten import Shortener
 from pytest_replicalag.durations import Duration
 from pytest_replicalag.records import (
@@ -17,7 +17,6 @@ from pytest_replicalag.records import (
     READ_YOUR_WRITES,
     WRITES_FOLLOW_READS,
     Commit,
-    Fix,
     MissedWrite,
     Observation,
     Read,
@@ -27,43 +26,6 @@ from pytest_replicalag.records import (
 )
 
 __all__ = ["judge"]
-
-_READ_MAJORITY = Fix(
-    text="read it with read concern local, or write with w: majority and let it be acknowledged",
-    change="read and write",
-    cost="what read concern local returns may be rolled back by an election",
-)
-_READ_PRIMARY = Fix(
-    text="read it from the primary (read preference primary)",
-    change="read",
-    cost="it adds to the load of the primary, and fails while there is none, in an election",
-)
-_WAITS = (
-    "the read waits until its member has what the session knows; to hold through elections, both "
-    "need read and write concern majority"
-)
-_ONE_SESSION = Fix(
-    text="use one causally consistent session for both", change="read and write", cost=_WAITS
-)
-_CAUSAL_SESSION = Fix(
-    text="let this read's session be causally consistent (start_session(causal_consistency=True))",
-    change="session",
-    cost=_WAITS,
-)
-_WRITES_TOO = Fix(
-    text="make the writes in this read's session too, and let it be causally consistent",
-    change="write",
-    cost=_WAITS,
-)
-
-_RETURNING = {
-    "insert_one": "use the document that was inserted",
-    "update_one": "use find_one_and_update(return_document=AFTER) and the document it returns",
-    "replace_one": "use find_one_and_replace(return_document=AFTER) and the document it returns",
-    "find_one_and_update": "use the document that find_one_and_update returns",
-    "find_one_and_replace": "use the document that find_one_and_replace returns",
-    "find_one_and_delete": "use the document that find_one_and_delete returns",
-}
 
 
 def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
@@ -100,7 +62,7 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         missed_count=observation.missed_count,
         guarantees=guarantees,
         witnesses=witnesses,
-        advice=_advice(observation, guarantees),
+        advice=fixes(observation, guarantees),
         number=observation.number,
         is_primary=observation.is_primary,
         timeline=observation.timeline,
@@ -183,45 +145,3 @@ def _follows(later: Write, missed: Write, position: int) -> bool:
     """Whether the session of a write had read another one before it made its own."""
     parts = missed.writes if isinstance(missed, Commit) else (missed,)
     return any(later.follows.get(part.namespace, 0) >= position for part in parts)
-
-
-def _advice(observation: Observation, guarantees: tuple[str, ...]) -> tuple[Fix, ...]:
-    """What would have made this read fresh, the simplest first."""
-    read = observation.read
-    if observation.is_primary:
-        return (_READ_MAJORITY,)
-    advice = [_READ_PRIMARY]
-    if read.session == 0:
-        advice.append(_ONE_SESSION)
-    elif any(name != READ_YOUR_WRITES for name in guarantees):
-        # It would have had what it has read before, and what that was written after.
-        advice.append(_CAUSAL_SESSION)
-    else:
-        advice.append(_WRITES_TOO)
-    if read.read_concern != "majority" and not observation.is_paused:
-        advice.append(_write_to_all(observation))
-    is_own = READ_YOUR_WRITES in guarantees  # else it is not the reader who has the document
-    if is_own and (text := _return_the_document(observation)) is not None:
-        advice.append(Fix(text=text, change="read"))
-    return tuple(advice)
-
-
-def _write_to_all(observation: Observation) -> Fix:
-    # In a transaction, it is the commit that waits for a write concern.
-    are_commits = all(isinstance(write, Commit) for _, _, write in observation.missed)
-    write = "commit the transaction" if are_commits else "write"
-    return Fix(
-        text=f"{write} with w: {observation.members}, so that every member has it",
-        change="write",
-        cost="each such write waits for the slowest member, and for ever if one is down",
-    )
-
-
-def _return_the_document(observation: Observation) -> str | None:
-    """Advice not to read at all, where the read only fetches what one write made."""
-    if observation.read.operation != "find_one" or observation.missed_count != 1:
-        return None
-    [(_, _, write)] = observation.missed
-    if write is None:
-        return None
-    return _RETURNING.get(write.about(observation.read.namespace).operation)

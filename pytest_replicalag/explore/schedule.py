@@ -166,22 +166,26 @@ class Recorder:
         self.choices.append(Choice(options, chosen))
         return chosen
 
-    def check(self) -> None:
-        """Raise what was raised instead of a choice, if anything was."""
-        if self.refusal is not None:
+    def check(self, kind: type[BaseException] = BaseException) -> None:
+        """Raise what was raised instead of a choice, if anything of that kind was."""
+        if isinstance(self.refusal, kind):
             raise self.refusal
 
     @contextmanager
-    def checked(self) -> Iterator[None]:
-        """Let a run come to its end inside, and `check` then, whatever the run has come to."""
+    def checked(self, kind: type[BaseException] = BaseException) -> Iterator[None]:
+        """Let a run come to its end inside, and raise then what has refused one of its choices.
+
+        Args:
+            kind: What is raised; other refusals are left to who has made the choices.
+        """
         try:
             yield
         except KeyboardInterrupt:
             raise
         except BaseException:
-            self.check()
+            self.check(kind)
             raise
-        self.check()
+        self.check(kind)
 
     def choose_crash(self) -> bool:
         """Whether the primary crashes now; a choice also where it may not, for a replay."""

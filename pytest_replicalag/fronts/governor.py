@@ -50,10 +50,12 @@ class ReadPlan(NamedTuple):
     Attributes:
         member: Which member answers.
         position: At which position of the oplog.
+        is_judged: Whether it is stale if there is something newer.
     """
 
     member: Member
     position: int
+    is_judged: bool = True
 
 
 class Failovers(Protocol):

@@ -48,6 +48,8 @@ class Exploration:
         is_exhausted: Whether there are no others than those that ran.
         is_steady: Whether the test does the same whenever it runs by the same schedule.
         is_repeatable: Whether the test passes a second time, after it has passed once.
+        is_first_alike: Whether its first run made the same choices as the later ones; else
+            something outlives it, and what the first run read was not explored.
         skipped: By how many schedules the test was skipped, or failed as it is expected to.
         choices_left: How many choices of a replayed schedule the test has not come to.
     """
@@ -57,6 +59,7 @@ class Exploration:
     is_exhausted: bool = False
     is_steady: bool = True
     is_repeatable: bool = True
+    is_first_alike: bool = True
     skipped: int = 0
     choices_left: int = 0
 

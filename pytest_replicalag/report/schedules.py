@@ -28,6 +28,12 @@ _NOT_REPEATABLE: Final = (
 )
 
 
+_OUTLIVES: Final = (
+    "but its first run read what later ones did not: something outlives the test, such as a cache; "
+    "let a fixture clear it"
+)
+
+
 def verdict_line(verdict: Verdict) -> str:
     """A verdict in words."""
     return _VERDICTS[verdict]
@@ -133,6 +139,8 @@ def _said(test: TestReport) -> tuple[str, bool] | None:
         return "does not do the same each time it runs by the same schedule", False
     if exploration.skipped:
         return _skips(exploration), False
+    if not exploration.is_first_alike:
+        return f"{_count(exploration.tried)} passed; {_OUTLIVES}", False
     return _passes(exploration), True
 
 

@@ -220,6 +220,8 @@ def _result(report: RunReport) -> str:
     tests = f"{report.lagged} {plural(report.lagged, 'test')} with lag"
     if stale := report.stale_tests:
         return f"Stale reads in {stale} of {tests}."
+    if not all(map(_is_first_alike, report.tests)):
+        return ""
     if not report.reads:
         return (
             f"Nothing was checked: {tests} read nothing through a client of the simulated set. "
@@ -237,6 +239,11 @@ def _result(report: RunReport) -> str:
         return ""
     reads = f"{report.checked_reads} {plural(report.checked_reads, 'read')}"
     return f"No stale read: {reads} that a secondary could serve, in {tests}."
+
+
+def _is_first_alike(test: TestReport) -> bool:
+    """Whether all runs of a test read as its first one did, as far as is known."""
+    return test.exploration is None or test.exploration.is_first_alike
 
 
 def _lost_result(report: RunReport) -> str:

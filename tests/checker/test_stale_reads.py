@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from typing import Any
 
 import mongomock
 import pytest
-from pymongo import ReadPreference
+from pymongo import InsertOne, ReadPreference, ReturnDocument, UpdateOne
 from pymongo.read_concern import ReadConcern
 from simulating import lagging
 
@@ -198,6 +199,46 @@ def test_the_fixes_fit_the_read(running):
     )
 
 
+RETURNED = "use find_one_and_update(return_document=AFTER) and the document it returns"
+
+
+@pytest.mark.parametrize("returns", [ReturnDocument.BEFORE, ReturnDocument.AFTER])
+def test_the_document_that_an_update_returns_can_be_used(running, returns):
+    orders = running.client.shop.orders
+    orders.find_one_and_update({"_id": 1}, {"$inc": {"n": 10}}, return_document=returns)
+    orders.find_one({"n": 11})
+    assert only(running).fixes[-1] == RETURNED
+
+
+def test_a_write_that_lets_another_document_come_first_returns_another(running):
+    orders = running.client.shop.orders
+    orders.update_one({"_id": 0}, {"$set": {"state": "done"}})
+    assert orders.find_one({"state": "old"}, sort=[("_id", 1)])["_id"] == 0
+    assert RETURNED not in only(running).fixes
+
+
+def test_a_deleted_document_cannot_be_used(running):
+    running.client.shop.orders.find_one_and_delete({"_id": 1})
+    running.client.shop.orders.find_one({"_id": 1})
+    assert not any("returns" in fix for fix in only(running).fixes)
+
+
+def test_a_count_that_takes_no_session_has_no_such_fix(running):
+    running.client.shop.orders.delete_one({"_id": 1})
+    running.client.shop.orders.estimated_document_count()
+    assert not any("session" in fix for fix in only(running).fixes)
+
+
+def test_the_primary_shows_no_majority_reader_what_no_majority_has():
+    with lagging(shop(), lag="inf,inf", write_concern="1") as running:
+        orders = running.client.shop.get_collection("orders", read_concern=ReadConcern("majority"))
+        orders.delete_one({"_id": 1})
+        orders.find_one({"_id": 1})
+        fixes = only(running).fixes
+        assert fixes[0] == "read it from the primary with read concern local"
+        assert not any(fix.startswith("write with w: 3") for fix in fixes)
+
+
 def test_what_a_transaction_wrote_waits_at_its_commit(running):
     client = running.client
     with client.start_session(causal_consistency=False) as session, session.start_transaction():
@@ -238,3 +279,82 @@ def test_stale_reads_are_looked_for_unless_they_are_ignored(on_stale, found):
         running.client.shop.orders.delete_one({"_id": 1})
         assert running.client.shop.orders.find_one({"_id": 1}) is not None
         assert len(running.stale) == found
+
+
+# -- what is alike, and what was written ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [uuid.UUID(int=5), float("nan")])
+def test_a_value_that_python_or_bson_does_not_compare_is_not_stale(value):
+    library = pytest.importorskip("mongomock_ng")  # mongomock takes no UUID
+    with lagging(library.MongoClient(uuidRepresentation="standard")) as running:
+        orders = running.client.shop.orders
+        orders.insert_one({"_id": 1, "value": value})
+        running.control.catch_up()
+        orders.update_one({"_id": 1}, {"$set": {"state": "new"}})
+        assert orders.find_one({"_id": 1}, {"value": 1}).keys() == {"_id", "value"}
+        list(orders.aggregate([{"$project": {"value": 1}}]))
+        assert running.stale == []
+
+
+def test_a_computed_nan_is_not_stale(running):
+    orders = running.client.shop.orders
+    orders.insert_one({"_id": 7, "n": float("nan")})
+    running.control.catch_up()
+    orders.insert_one({"_id": 8})
+    list(orders.aggregate([{"$match": {"_id": 7}}, {"$project": {"m": {"$multiply": ["$n", 2]}}}]))
+    assert running.stale == []
+
+
+def test_what_the_caller_does_with_its_documents_later_changes_no_report(running):
+    orders, query, update = running.client.shop.orders, {}, {"$set": {}}
+    for n in range(3):
+        query["_id"] = n
+        update["$set"]["n"] = n * 10
+        orders.update_one(query, update)
+    orders.find_one({"_id": 1})
+    assert only(running).missed[0].text == 'update_one({"_id": 1}, {"$set": {"n": 10}})'
+
+
+def test_requests_of_a_bulk_write_are_told_as_documents_are(running):
+    orders = running.client.shop.orders
+    document, update = {"_id": 7}, {"$set": {"n": 1}}
+    orders.bulk_write(each for each in [InsertOne(document), UpdateOne({"_id": 7}, update)])
+    update["$set"]["n"] = document["n"] = 9
+    orders.find_one({"_id": 7})
+    [missed] = only(running).missed
+    assert missed.text == 'bulk_write([InsertOne({"_id": 7}), … 1 more])'
+
+
+def test_a_change_of_what_skip_leaves_out_moves_the_rest(running):
+    orders = running.client.shop.orders
+    orders.delete_one({"_id": 0})
+    orders.insert_one({"_id": 9})
+    orders.update_one({"_id": 1}, {"$set": {"n": 100}})  # still there: it moves nothing
+    assert orders.find_one({}, sort=[("_id", 1)], skip=3)["_id"] == 3
+    assert [missed.operation for missed in only(running).missed] == ["delete_one", "insert_one"]
+
+
+# -- snapshots -----------------------------------------------------------------------------------
+
+
+def test_a_snapshot_need_not_show_what_is_written_after_it_was_taken():
+    with lagging(shop(), read_preference="primary") as running:
+        orders = running.client.shop.orders
+        with running.client.start_session(snapshot=True) as session:
+            assert orders.count_documents({}, session=session) == 4
+            orders.insert_one({"_id": 9})
+            assert orders.count_documents({}, session=session) == 4
+        assert running.stale == []
+
+
+def test_a_snapshot_that_misses_what_was_written_before_it_is_stale():
+    with lagging(shop()) as running:
+        orders, items = running.client.shop.orders, running.client.shop.items
+        orders.insert_one({"_id": 9})
+        with running.client.start_session(snapshot=True) as session:
+            assert items.find_one({}, session=session) is None
+            assert orders.find_one({"_id": 9}, session=session) is None
+        fixes = only(running).fixes
+        assert fixes[0] == "read it from the primary (read preference primary)"
+        assert not any("session" in fix for fix in fixes)

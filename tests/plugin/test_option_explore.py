@@ -551,7 +551,7 @@ PROPERTY = """
 
     @pytest.mark.replica_lag(read_preference="secondaryPreferred")
     @given(st.integers(0, 100))
-    @settings(database=None, max_examples=300)
+    @settings(database=None, max_examples=300, deadline=None)
     def test_views(number):
         db = wrap(mongomock.MongoClient()).shop
         db.carts.insert_one({"_id": number})
@@ -702,3 +702,102 @@ def test_a_schedule_fails_a_hundred_times_of_a_hundred_in_another_process(projec
     project.file("test_it", body)
     result = project.run_apart(f"--replica-lag-schedule={schedule}", "-q")
     result.assert_outcomes(failed=100)
+
+
+# -- what outlives a run -------------------------------------------------------------------------
+
+CACHED = """
+    import functools
+    import mongomock, pytest
+    from pytest_replicalag import wrap
+
+    client = wrap(mongomock.MongoClient())
+
+    @functools.lru_cache
+    def rate(name):
+        return client.shop.rates.find_one({"_id": name})
+
+    @pytest.mark.replica_lag
+    def test_rate():
+        client.shop.rates.insert_one({"_id": "vat"})
+        rate("vat")
+"""
+
+
+def test_a_cache_that_outlives_the_test_is_no_proof(project, summary):
+    project.ini("replica_lag_read_preference = secondaryPreferred")
+    project.file("test_it", CACHED)
+    told = " ".join(" ".join(summary(project.run("--replica-lag-explore=100"))).split())
+    assert told == (
+        "test_it.py::test_rate: 1 schedule passed; but its first run read what later ones did not: "
+        "something outlives the test, such as a cache; let a fixture clear it"
+    )
+
+
+@pytest.mark.parametrize("limit", [3, 4, 5])
+def test_a_test_that_fails_when_it_has_run_often_is_broken_by_no_schedule(project, summary, limit):
+    body = f"""
+    import itertools
+    import pytest
+
+    numbers = itertools.count(1)
+
+    @pytest.mark.replica_lag
+    def test_it(db):
+        number = next(numbers)
+        db.carts.insert_one({{"_id": number}})
+        db.carts.find_one({{"_id": number}})
+        assert number < {limit}
+    """
+    project.file("test_it", body)
+    result = project.run("--replica-lag-explore=100", "--replica-lag-report=lag.json")
+    result.assert_outcomes(failed=1)
+    assert "it passes once and fails when it runs again" in " ".join(summary(result))
+    assert "fails only under replica lag" not in result.stdout.str()
+    [told] = json.loads((project.path / "lag.json").read_text())["tests"]
+    assert told["exploration"]["failing_schedule"] is None
+    assert not told["exploration"]["is_exhausted"]
+
+
+def test_an_example_of_a_property_test_finds_no_data_of_the_one_before(project):
+    project.file(
+        "test_it",
+        """
+        import pytest
+        from hypothesis import HealthCheck, given, settings, strategies as st
+
+        @pytest.mark.replica_lag
+        @settings(suppress_health_check=list(HealthCheck), database=None, deadline=None)
+        @given(st.integers(0, 3))
+        def test_it(db, number):
+            db.carts.delete_many({})
+            db.carts.insert_one({"_id": number})
+            assert db.carts.count_documents({}) <= 1
+        """,
+    )
+    project.run("--replica-lag-explore=1").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [("pytest.exit('gone')", "Exit: gone"), ("raise KeyboardInterrupt", "KeyboardInterrupt")],
+)
+@pytest.mark.parametrize("how", ["explore=100", f"schedule={Schedule.of([1, 0, 0, 0])}"])
+def test_a_test_that_ends_the_run_ends_it_under_a_schedule_too(project, how, end, told):
+    body = f"""
+    import pytest
+
+    @pytest.mark.replica_lag
+    def test_it(db):
+        db.carts.insert_one({{"_id": 1}})
+        if not db.carts.find_one({{"_id": 1}}):
+            {end}
+
+    def test_next():
+        pass
+    """
+    project.file("test_it", body)
+    result = project.run_apart(f"--replica-lag-{how}")
+    assert f"{told} !!" in result.stdout.str()
+    assert result.ret == 2
+    assert "passed" not in result.stdout.str()

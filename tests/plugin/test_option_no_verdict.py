@@ -196,3 +196,25 @@ def test_data_that_outlive_the_test_do_not_stand_in_the_way(project, summary, ho
     explored = project.run_apart("--replica-lag-explore=50")
     explored.assert_outcomes(passed=1, failed=1)
     assert any("fails by a schedule" in line for line in summary(explored))
+
+
+def test_a_teardown_that_fails_anyway_is_no_failure_of_the_test(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.fixture
+        def shop(db):
+            yield db
+            raise RuntimeError
+
+        @pytest.mark.replica_lag
+        def test_it(shop):
+            shop.orders.insert_one({"_id": 8})
+            assert shop.orders.find_one({"_id": 8})
+        """,
+    )
+    result = project.run("--replica-lag=1s")
+    result.assert_outcomes(failed=1, errors=1)
+    assert ONLY in summary(result)

@@ -276,3 +276,23 @@ def test_a_section_keeps_its_lines_where_the_terminal_lacks_letters(project, sec
     )
     lines = section(project.run_apart("--replica-lag=200ms"))
     assert 'primary has {"_id": 7, "name": "\\xe4"}' in lines
+
+
+def test_what_a_thread_does_by_itself_is_the_tests_own_doing(project, section):
+    """All that runs there is the driver's method, which is no line of the project."""
+    project.file(
+        "test_it",
+        """
+        import pytest
+        from concurrent.futures import ThreadPoolExecutor
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            with ThreadPoolExecutor() as pool:
+                pool.submit(db.orders.insert_one, {"_id": 7}).result()
+                assert pool.submit(db.orders.find_one, {"_id": 7}).result()
+        """,
+    )
+    told = " ".join(section(project.run("--replica-lag=1s")))
+    assert told.count("test_it.py:4 in test_it") == 2  # where the function begins
+    assert "thread" not in told

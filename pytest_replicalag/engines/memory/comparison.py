@@ -189,8 +189,9 @@ class FindRead(Comparable):
     def __init__(self, operation: str, arguments: tuple[Any, ...], find: Find) -> None:
         super().__init__(operation, arguments, find.filter)
         self._find = find
-        self._before: set[int] = set()
-        self._after: set[int] = set()
+        # Whether each document is shown, or left out by skip: there it moves the others.
+        self._before: dict[int, bool] = {}
+        self._after: dict[int, bool] = {}
 
     @property
     def is_by_id(self) -> bool:
@@ -230,8 +231,11 @@ class FindRead(Comparable):
         return found, fresh + [None] * (total - len(fresh))
 
     def _keys(self, then: Evaluation, now: Evaluation) -> set[Any] | None:
-        before, after = self.window(then.collection.raw), self.window(now.collection.raw)
-        self._before, self._after = set(map(id, before)), set(map(id, after))
+        before, after = (self._counted(each.collection.raw) for each in (then, now))
+        self._before, self._after = (
+            {id(document): number >= self._find.skip for number, document in enumerate(counted)}
+            for counted in (before, after)
+        )
         only_one = [document for document in before if id(document) not in self._after]
         only_one += [document for document in after if id(document) not in self._before]
         return set(map(then.collection.key_of, only_one)) or None
@@ -240,8 +244,10 @@ class FindRead(Comparable):
         self, then: Evaluation, now: Evaluation, database: str, name: str
     ) -> Callable[[Any, Any], bool]:
         def matters(image: Any, live: Any) -> bool:
-            returned = id(image) in self._before, id(live) in self._after
-            return any(returned) and not (all(returned) and self._looks_same(then, image, live))
+            shown = self._before.get(id(image)), self._after.get(id(live))
+            if None in shown:
+                return shown != (None, None)
+            return any(shown) and not self._looks_same(then, image, live)
 
         return matters
 
@@ -250,9 +256,12 @@ class FindRead(Comparable):
 
     def window(self, documents: Sequence[Any]) -> Sequence[Any]:
         """What skip and limit leave of all the documents that match."""
-        documents = documents[self._find.skip :]
+        return self._counted(documents)[self._find.skip :]
+
+    def _counted(self, documents: Sequence[Any]) -> Sequence[Any]:
+        """What skip leaves out, and what it leaves."""
         limit = 1 if self.operation == "find_one" else self._find.limit
-        return documents[:limit] if limit else documents
+        return documents[: self._find.skip + limit] if limit else documents
 
 
 class OtherRead(Comparable):

@@ -8,7 +8,7 @@ MongoDB manual, Transactions; Transactions and Atomicity; In-progress Transactio
 Conflicts.
 
 Not modelled: documents that a transaction inserts take their place in natural order when it
-commits, not when it inserts them; nothing ends a transaction that has been open for a minute.
+commits, not when it inserts them; a transaction does not end because it has been open for a minute.
 """
 
 from __future__ import annotations

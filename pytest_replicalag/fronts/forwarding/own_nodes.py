@@ -125,12 +125,12 @@ class OwnNodes:
                 self._bring(number, last, newest)
                 self._follow(forwarded, history)
             if concern.level not in _OF_A_MAJORITY:
-                return plan if not number else ReadPlan(plan.member, self._positions[number])
+                return plan if not number else plan._replace(position=self._positions[number])
             position = min(plan.position, self._positions.get(number, last), self._committed(last))
             with self._lock:
                 optime = history.timestamp(position)
             self._members.learn(number, optime)
-            return ReadPlan(plan.member, position)
+            return plan._replace(position=position)
 
     def _committed(self, last: int) -> int:
         """The newest position that a majority of the real members has."""

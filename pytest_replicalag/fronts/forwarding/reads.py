@@ -103,7 +103,8 @@ class Reads:
             key = (request.session_number, None, request.namespace)
             seen = running.has_read(key, plan, lambda: (*describe_read(request), request.by()))
             told = self._told(request, plan, concern, history)
-        is_old = plan.position < newest and not snapshots.is_of_now(request.name, request.command)
+        may_be_stale = plan.is_judged and plan.position < newest
+        is_old = may_be_stale and not snapshots.is_of_now(request.name, request.command)
         reply = self._data.read(forwarded, history, plan, concern)
         if is_linearizable:
             self._note_no_op(history, no_op, operation_time(reply))

@@ -3,6 +3,4 @@
 They are clients, databases and collections of the library (`isinstance` holds). Each operation is
 handed to the memory engine, which runs the library's own code on the primary's data or on a
 secondary's; what the library refuses, it still refuses.
-
-Not modelled: change streams.
 """

@@ -219,21 +219,19 @@ class RoutedCollection(Watchable):
         )
         return self._read(read, session)
 
-    def aggregate(self, pipeline: Any, session: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def aggregate(self, pipeline: Any, session: Any = None, **kwargs: Any) -> Any:
         """Run a pipeline on one member at one optime; see pymongo's `Collection.aggregate`.
 
         With `$out` or `$merge` it runs on the primary.
         """
         if _stages(pipeline) & _WRITING_STAGES:
             live = self._target.live
-            return self._write(
-                "aggregate", session, live.aggregate, pipeline, None, *args, **kwargs
-            )
+            return self._write("aggregate", session, live.aggregate, pipeline, **kwargs)
         # Both evaluations need the documents, and the caller a cursor: it is kept as a list.
         read = OtherRead(
             "aggregate",
             (pipeline,),
-            lambda coll: list(coll.aggregate(pipeline, None, *args, **kwargs)),
+            lambda coll: list(coll.aggregate(pipeline, **kwargs)),
             filter=_leading_match(pipeline),
             reads_others=True,
             is_deterministic=not any(name in str(pipeline) for name in _RANDOM),
