@@ -121,6 +121,7 @@ class PastCollection:
 
     Attributes:
         versions: The recent past of the documents it had.
+        uuid: Its UUID, which it keeps until it is dropped; None if there was none.
         replaced: The changes since at which it was dropped, or its name changed hands.
         has_changed: Whether its documents have changed since, or may have.
     """
@@ -150,6 +151,7 @@ class PastCollection:
         self._live: dict[Hashable, Any] = _documents_of(source)
         self.versions: VersionedMap = source.versions if source is not None else VersionedMap()
         self._metadata: Metadata = source.metadata if source is not None else Metadata()
+        self.uuid = source.uuid if source is not None else None
         self.has_changed = bool(self.replaced.count) or self.versions.newest > position
         self._list: list[Any] | None = None
 

@@ -125,6 +125,20 @@ def test_which_document_fails_validation(client):
     assert failure.value.details["errInfo"]["failingDocumentId"] == 8
 
 
+def test_a_collection_has_one_uuid_which_outlives_its_name(client):
+    db = client.shop
+    with db.watch(show_expanded_events=True) as stream:
+        db.orders.insert_one({"_id": 1})
+        [told] = {event["collectionUUID"] for event in (stream.next(), stream.next())}
+    assert db.command("validate", "orders")["uuid"] == told
+    db.orders.rename("former")
+    [listed] = db.command("listCollections")["cursor"]["firstBatch"]
+    assert listed["info"]["uuid"] == told
+    db.former.drop()
+    db.create_collection("former")
+    assert db.command("validate", "former")["uuid"] != told
+
+
 def test_databases_of_the_server(client):
     client.shop.c.insert_one({})
     names = client.list_database_names()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bson import Binary, Int64, encode
-from bson.binary import UUID_SUBTYPE
+from bson import Int64, encode
 
 from pytest_replicalag.engines.memory.change_log import IMAGES
 from pytest_replicalag.engines.memory.commands.equality import filter_for_library
@@ -137,16 +135,11 @@ def _list_collections(command: Mapping[str, Any], client: Any) -> list[Any]:
             store = database._store[name]
             document |= {
                 "options": dict(getattr(store, "options", {})),
-                "info": {"readOnly": False, "uuid": _uuid(command["$db"], name)},
+                "info": {"readOnly": False, "uuid": store.uuid},
                 "idIndex": {"v": 2, "key": {"_id": 1}, "name": "_id_"},
             }
         documents.append(document)
     return _filtered(client, documents, command.get("filter"))
-
-
-def _uuid(database: str, name: str) -> Binary:
-    key = uuid.uuid5(uuid.NAMESPACE_URL, f"{database}.{name}")
-    return Binary(key.bytes, UUID_SUBTYPE)
 
 
 def _filtered(client: Any, documents: list[Any], filter: Any) -> list[Any]:
@@ -251,7 +244,7 @@ def _validate(command: Mapping[str, Any], client: Any) -> dict[str, Any]:
     indexes = ["_id_", *store.indexes]
     return {
         "ns": f"{command['$db']}.{name}",
-        "uuid": _uuid(command["$db"], name),
+        "uuid": store.uuid,
         "nInvalidDocuments": 0,
         "nNonCompliantDocuments": 0,
         "nrecords": len(store),
