@@ -143,7 +143,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     settings = settings_of(item)
     if settings is None or not settings.enabled:
         return None
-    from pytest_replicalag.protocol import is_run_by_others, run_explored, run_with_verdict
+    from pytest_replicalag.item_runs import is_run_by_others, run_explored, run_with_verdict
 
     if settings.is_scheduled and not is_property_test(item):
         run_explored(item, nextitem, settings)

@@ -28,9 +28,10 @@ def settings_of(item: pytest.Item) -> Settings | None:
     found = list(item.iter_markers(MARKER))
     if not found and not state.said("all"):
         return None
-    from pytest_replicalag.settings import read_marker, resolve
+    from pytest_replicalag.settings import read_words, resolve
 
-    markers = [read_marker(marker.args, marker.kwargs, item.nodeid) for marker in found]
+    source = f"@pytest.mark.replica_lag on {item.nodeid}"
+    markers = [read_words(marker.args, marker.kwargs, source) for marker in found]
     layers: list[Mapping[str, Given]] = [*markers, state.command_line, state.ini]
     if state.is_off:
         layers.insert(0, {"lag": state.command_line["lag"]})
@@ -41,7 +42,7 @@ def prepared(item: pytest.Item, settings: Settings | None) -> TestRun | None:
     """The coming run of a test that lags; None for one that does not, or not this time."""
     if settings is None or not settings.enabled:
         return None
-    from pytest_replicalag.protocol import WAY, Way
+    from pytest_replicalag.item_runs import WAY, Way
     from pytest_replicalag.running import TestRun
 
     way = item.stash.get(WAY, Way())

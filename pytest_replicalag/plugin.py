@@ -18,9 +18,9 @@ __all__: list[str] = []
 
 _HOOKS = "replica-lag-hooks"
 
+_WORDS = ", ".join(option.name for option in OPTIONS if option.in_marker and option.name != "lag")
 _MARKER_HELP = (
-    "replica_lag(lag, *, secondaries, read_preference, write_concern, choose, clock, on_stale, "
-    "explore, elections, seed): run the test on a simulated replica set whose secondaries lag "
+    f"replica_lag(lag, *, {_WORDS}): run the test on a simulated replica set whose secondaries lag "
     "behind the primary. All words are optional; what the marker does not say comes from the "
     "command line, the ini file or the default, and with no lag from anywhere the test runs "
     "without lag. "

@@ -20,7 +20,7 @@ from pytest_replicalag.replicaset.choose import Choose
 from pytest_replicalag.replicaset.lag import Lag
 from pytest_replicalag.words import PARSERS, ClockKind, Off, OnStale
 
-__all__ = ["Settings", "parse", "read_marker", "resolve"]
+__all__ = ["Settings", "parse", "read_words", "resolve"]
 
 _ENDLESS: Final = (Lag(FOREVER, FOREVER),)
 
@@ -96,15 +96,21 @@ class Settings:
         return [*others, f"seed={self.seed}"]
 
 
+def _secondaries_beside(given: Given) -> str:
+    """How who has given one value would give the number of secondaries."""
+    is_option = given.source.startswith(("-", "replica_lag"))
+    return "--replica-lag-secondaries" if is_option else "secondaries"
+
+
 def _too_many_lags(given: Given, lags: int, secondaries: int) -> SettingError:
-    more = "secondaries" if given.source.startswith("@") else "--replica-lag-secondaries"
+    more = _secondaries_beside(given)
     have = "1 secondary" if secondaries == 1 else f"{secondaries} secondaries"
     problem = f"{given.value!r} gives {lags} lags for {have}; give fewer, or set {more}={lags}"
     return SettingError(given.source, given.value, problem)
 
 
 def _too_many_members(given: Given, w: int, secondaries: int) -> SettingError:
-    more = "secondaries" if given.source.startswith("@") else "--replica-lag-secondaries"
+    more = _secondaries_beside(given)
     problem = (
         f"no write can reach {w} members of a set of {secondaries + 1}; give {secondaries + 1} or "
         f"less, or majority, or set {more}={w - 1}"
@@ -112,18 +118,17 @@ def _too_many_members(given: Given, w: int, secondaries: int) -> SettingError:
     return SettingError(given.source, given.value, problem)
 
 
-def read_marker(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str) -> dict[str, Given]:
-    """What one `replica_lag` marker gives, by option name.
+def read_words(args: tuple[Any, ...], kwargs: Mapping[str, Any], source: str) -> dict[str, Given]:
+    """What a `replica_lag` marker gives, or whatever else takes its words, by option name.
 
     Args:
-        args: The marker's positional arguments: none, or the lag.
-        kwargs: Its words.
-        where: The test that has it, for errors.
+        args: The positional arguments: none, or the lag.
+        kwargs: The words.
+        source: What has them, for errors.
 
     Raises:
-        SettingError: It has a word that there is not, or the lag twice.
+        SettingError: There is no such word, or the lag is given twice.
     """
-    source = f"@pytest.mark.replica_lag on {where}"
     allowed = [option.name for option in OPTIONS if option.in_marker]
     if len(args) > 1:
         listed = ",".join(map(str, args))

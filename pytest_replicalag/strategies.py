@@ -20,7 +20,7 @@ from pytest_replicalag.durations import Duration, as_duration
 from pytest_replicalag.explore.examples import CHOICES, drawing, drawn
 from pytest_replicalag.explore.schedule import Recorder
 from pytest_replicalag.options import Given
-from pytest_replicalag.settings import read_marker, resolve
+from pytest_replicalag.settings import read_words, resolve
 from pytest_replicalag.simulation import Simulation, governor
 from pytest_replicalag.sleeping import counting_sleeps
 
@@ -89,7 +89,7 @@ def simulated(schedule: Recorder | None = None, **words: Any) -> Iterator[Replic
     Raises:
         SettingError: A word is bad.
     """
-    given = read_marker((), words, "simulated()")
+    given = read_words((), words, "simulated()")
     if schedule is not None:
         given.setdefault("lag", Given(source="simulated()", value="inf"))
     simulation = Simulation(resolve([given]), _NAME, schedule)

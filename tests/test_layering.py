@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ LAYERS = (
     ("run_setup", "item_settings"),
     ("reporter",),
     ("report_files",),
-    ("protocol",),
+    ("item_runs",),
     ("run_options", "progress"),
     ("running", "strategies"),
     ("control", "sleeping"),
@@ -158,3 +159,28 @@ def test_nothing_but_dependencies_and_the_standard_library_is_imported():
     allowed |= sys.stdlib_module_names
     sources = [path.read_text("utf-8") for path in PACKAGE.rglob("*.py")]
     assert set().union(*map(imports, sources)) - allowed == set()
+
+
+# -- the maps that a newcomer reads --------------------------------------------------------------
+
+
+def test_the_map_of_the_package_has_all_of_it():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")
+    told = re.findall(
+        r"^  (\S+?)/? +\S", text.partition("\n```\n")[2].partition("```")[0], re.MULTILINE
+    )
+    there = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert set(told) == there - {"__main__.py", "__pycache__"}
+    assert len(told) == len(set(told))
+
+
+ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_that_lists_its_modules_lists_them_all(room):
+    docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text("utf-8"))) or ""
+    told = re.findall(r"`(\w+\.py)`", docstring)
+    there = {path.name for path in room.glob("*.py")} - {"__init__.py"}
+    assert set(told) in (set(), there)
+    assert len(told) == len(set(told))

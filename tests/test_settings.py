@@ -9,7 +9,7 @@ from pymongo.read_preferences import Secondary
 from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import OPTIONS, Given
 from pytest_replicalag.replicaset.choose import Choose
-from pytest_replicalag.settings import parse, read_marker, resolve
+from pytest_replicalag.settings import parse, read_words, resolve
 from pytest_replicalag.words import PARSERS, ClockKind, Off, OnStale, parse_lags
 
 
@@ -120,8 +120,8 @@ def test_the_conflict_of_two_layers_is_told_of_the_lag():
 
 
 def test_a_markers_words_are_told_with_their_test():
-    given = read_marker(("1s",), {"clock": "wall"}, "test_it.py::test_it")
     where = "@pytest.mark.replica_lag on test_it.py::test_it"
+    given = read_words(("1s",), {"clock": "wall"}, where)
     assert given == {
         "lag": Given(source=where, value="1s"),
         "clock": Given(source=f"{where}, clock", value="wall"),

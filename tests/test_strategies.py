@@ -60,11 +60,16 @@ def test_a_set_without_a_schedule_lags_as_it_is_told():
     assert governor.running is None
 
 
-def test_bad_words_are_refused():
-    with (
-        pytest.raises(SettingError, match="there is no word 'secondarys'"),
-        simulated(secondarys=1),
-    ):
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ({"secondarys": 1}, r"simulated\(\): there is no word 'secondarys'"),
+        ({"lag": "x"}, r"^simulated\(\): 'x'"),
+        ({"lag": "1s,2s", "secondaries": 1}, "set secondaries=2"),
+    ],
+)
+def test_bad_words_are_refused(words, problem):
+    with pytest.raises(SettingError, match=problem), simulated(**words):
         pass
 
 

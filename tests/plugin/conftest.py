@@ -9,7 +9,7 @@ from inner_runs import Project
 
 # An inner run forgets the modules that it has loaded. These are loaded before it starts, so that
 # all runs share them, as the tests of one project do.
-for module in ("hooks", "protocol", "running", "clients", "report.terminal"):
+for module in ("hooks", "item_runs", "running", "clients", "report.terminal"):
     importlib.import_module(f"pytest_replicalag.{module}")
 
 
