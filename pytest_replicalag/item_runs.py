@@ -241,7 +241,7 @@ def _explore(runs: _ItemRuns, item: pytest.Item, settings: Settings) -> Explorat
 class _ExitError(BaseException):
     """The test ends the whole run; Hypothesis would take that for a failure of the test."""
 
-    def __init__(self, error: pytest.exit.Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__(error)
         self.exit = error
 

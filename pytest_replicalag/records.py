@@ -21,6 +21,7 @@ __all__ = [
     "Creation",
     "Failover",
     "Fix",
+    "KnownWrite",
     "Lane",
     "LostWrite",
     "MissedWrite",
@@ -30,6 +31,7 @@ __all__ = [
     "RolledBackWrite",
     "StaleRead",
     "Timeline",
+    "UnseenWrite",
     "Witness",
     "Write",
 ]
@@ -203,6 +205,39 @@ class PastRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnseenWrite:
+    """A write that a read has missed, by its last change that made the difference.
+
+    Attributes:
+        position: Of that change.
+        age_us: How long ago it was, in microseconds.
+        write: The write; None if no client made it.
+        missing_part: How many of its changes the member had not, where it had others; 0 if it had
+            none.
+    """
+
+    position: int
+    age_us: int
+    write: Write | None
+    missing_part: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownWrite:
+    """A write that a client has read, and so knows of.
+
+    Attributes:
+        position: Its position.
+        at_us: When it was made, in microseconds.
+        write: The write.
+    """
+
+    position: int
+    at_us: int
+    write: Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """A read that a member answered at an older position than the newest.
 
@@ -214,10 +249,7 @@ class Observation:
         members: How many members the set has.
         result: What the read returned.
         fresh_result: What the same read returns at the newest position.
-        missed: The newest of the writes that made the difference, each with its position and the
-            time since it in microseconds; oldest first.
-        missing_parts: Of each of them, how many of its changes the member had not, where it had
-            others; 0 if it had none.
+        missed: The newest of the writes that made the difference, oldest first.
         missed_count: How many changes made the difference.
         missed_from: The position of the oldest of them.
         seen: What the same client has read of this namespace before, as new as it ever was; None
@@ -225,8 +257,7 @@ class Observation:
         is_primary: Whether that member is the primary.
         timeline: What happened when.
         number: Which read of the test it is, from 1.
-        known: Later writes to other namespaces that the same session has read before, each with
-            its position and when it was made, in microseconds.
+        known: Later writes to other namespaces that the same session has read before.
         is_committed: Whether a majority of the members has all that it missed.
     """
 
@@ -237,15 +268,14 @@ class Observation:
     members: int
     result: Any
     fresh_result: Any
-    missed: tuple[tuple[int, int, Write | None], ...]
-    missing_parts: tuple[int, ...]
+    missed: tuple[UnseenWrite, ...]
     missed_count: int
     missed_from: int
     seen: PastRead | None
     is_primary: bool = False
     timeline: Timeline | None = None
     number: int = 0
-    known: tuple[tuple[int, int, Write], ...] = ()
+    known: tuple[KnownWrite, ...] = ()
     is_committed: bool = True
 
 

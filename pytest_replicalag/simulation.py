@@ -28,10 +28,12 @@ from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.records import (
     Commit,
     Creation,
+    KnownWrite,
     Observation,
     PastRead,
     Read,
     StaleRead,
+    UnseenWrite,
     Write,
 )
 from pytest_replicalag.replicaset.changes import Changes
@@ -357,9 +359,7 @@ class Simulation:
             read[namespace] = max(position, read.get(namespace, 0))
         return seen
 
-    def _known(
-        self, session: int, namespace: str, after: int
-    ) -> tuple[tuple[int, int, Write], ...]:
+    def _known(self, session: int, namespace: str, after: int) -> tuple[KnownWrite, ...]:
         """The later writes to other namespaces that a session has read."""
         oplog = self.replica_set.oplog
         read = self._read_by.get(session, {})
@@ -371,7 +371,8 @@ class Simulation:
                 is_write = isinstance(part, Write) and not isinstance(part, Creation)
                 is_seen = is_write and part.namespace != namespace
                 if is_seen and read.get(part.namespace, 0) >= position:
-                    found.append((position, oplog.time_us(position), part))
+                    at_us = oplog.time_us(position)
+                    found.append(KnownWrite(position=position, at_us=at_us, write=part))
         return tuple(found)
 
     def stale(
@@ -396,25 +397,29 @@ class Simulation:
         replica_set = self.replica_set
         now_us = replica_set.clock.now_us
         entries = ((position, replica_set.oplog[position]) for position in missed.newest)
-        told: dict[int, tuple[int, int, Write | None]] = {}
+        told: dict[int, UnseenWrite] = {}
         for position, entry in entries:  # the last change of each write stands for it
             write = entry.write.write if isinstance(entry.write, Creation) else entry.write
-            told[id(write)] = (position, now_us - entry.time_us, write)
+            part = replica_set.oplog.missing_part(position, plan.position)
+            told[id(write)] = UnseenWrite(
+                position=position,
+                age_us=now_us - entry.time_us,
+                write=write,
+                missing_part=0 if write is None else part,
+            )
         observation = Observation(
             read=read,
             member=plan.member.name,
             behind=replica_set.behind(plan.member),
             is_paused=plan.member.paused,
             is_primary=plan.member.is_primary,
-            timeline=timeline(replica_set, [at for at, _, _ in told.values()], plan.member, seen),
+            timeline=timeline(
+                replica_set, [each.position for each in told.values()], plan.member, seen
+            ),
             members=len(replica_set.members),
             result=result,
             fresh_result=fresh,
             missed=tuple(told.values()),
-            missing_parts=tuple(
-                0 if write is None else replica_set.oplog.missing_part(at, plan.position)
-                for at, _, write in told.values()
-            ),
             missed_count=missed.count,
             missed_from=missed.oldest,
             seen=seen,

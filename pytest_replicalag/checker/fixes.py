@@ -116,7 +116,7 @@ def _by_a_session(observation: Observation, guarantees: tuple[str, ...]) -> Fix:
 
 def _write_to_all(observation: Observation) -> Fix:
     # In a transaction, it is the commit that waits for a write concern.
-    are_commits = all(isinstance(write, Commit) for _, _, write in observation.missed)
+    are_commits = all(isinstance(unseen.write, Commit) for unseen in observation.missed)
     write = "commit the transaction" if are_commits else "write"
     return Fix(
         text=f"{write} with w: {observation.members}, so that every member has it",
@@ -132,10 +132,10 @@ def _return_the_document(observation: Observation) -> str | None:
         return None
     if not _is_of_the_written(read.arguments, observation.result, observation.fresh_result):
         return None
-    [(_, _, write)] = observation.missed
-    if write is None:
+    [unseen] = observation.missed
+    if unseen.write is None:
         return None
-    return _RETURNING.get(write.about(read.namespace).operation)
+    return _RETURNING.get(unseen.write.about(read.namespace).operation)
 
 
 def _is_of_the_written(arguments: tuple[Any, ...], result: Any, fresh: Any) -> bool:

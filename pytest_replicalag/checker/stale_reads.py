@@ -21,6 +21,7 @@ from pytest_replicalag.records import (
     Observation,
     Read,
     StaleRead,
+    UnseenWrite,
     Witness,
     Write,
 )
@@ -53,12 +54,7 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
         is_paused=observation.is_paused,
         result=result,
         fresh_result=fresh_result,
-        missed=tuple(
-            _missed(write, Duration.of_us(age_us), part, read, shorten)
-            for (_, age_us, write), part in zip(
-                observation.missed, observation.missing_parts, strict=True
-            )
-        ),
+        missed=tuple(_missed(unseen, read, shorten) for unseen in observation.missed),
         missed_count=observation.missed_count,
         guarantees=guarantees,
         witnesses=witnesses,
@@ -69,10 +65,9 @@ def judge(test: str, observation: Observation, shorten: Shortener) -> StaleRead:
     )
 
 
-def _missed(
-    write: Write | None, age: Duration, missing_part: int, read: Read, shorten: Shortener
-) -> MissedWrite:
-    if write is None:
+def _missed(unseen: UnseenWrite, read: Read, shorten: Shortener) -> MissedWrite:
+    age = Duration.of_us(unseen.age_us)
+    if unseen.write is None:
         return MissedWrite(
             operation="expire",
             namespace=read.namespace,
@@ -80,7 +75,7 @@ def _missed(
             call_site=None,
             age=age,
         )
-    write = write.about(read.namespace)
+    write = unseen.write.about(read.namespace)
     where = "" if write.namespace == read.namespace else f"{write.namespace}."
     return MissedWrite(
         operation=write.operation,
@@ -88,7 +83,7 @@ def _missed(
         text=f"{where}{write.operation}({shorten.arguments(write.arguments)})",
         call_site=None if write.caller is None else call_site(write.caller),
         age=age,
-        missing_part=missing_part,
+        missing_part=unseen.missing_part,
     )
 
 
@@ -98,9 +93,8 @@ def _guarantees(observation: Observation, witnesses: tuple[Witness, ...]) -> tup
     The client is the read's explicit session; without one it is the test, which made all writes.
     """
     session = observation.read.session
-    own = (
-        write is not None and session in (0, write.session) for _, _, write in observation.missed
-    )
+    writes = (unseen.write for unseen in observation.missed)
+    own = (write is not None and session in (0, write.session) for write in writes)
     shown = [witness.guarantee for witness in witnesses]
     return (READ_YOUR_WRITES, *shown) if any(own) else tuple(shown)
 
@@ -121,23 +115,22 @@ def _witnesses(observation: Observation, shorten: Shortener) -> Iterator[Witness
             member=seen.member,
         )
     pairs = [
-        (position, missed, at_us, later)
-        for position, _, missed in observation.missed
-        for later_position, at_us, later in observation.known
-        if missed is not None and later_position > position
+        (unseen.write, unseen.position, known)
+        for unseen in observation.missed
+        for known in observation.known
+        if unseen.write is not None and known.position > unseen.position
     ]
-    of_session = ((at, later) for _, missed, at, later in pairs if missed.session == later.session)
-    following = (
-        (at, later) for position, missed, at, later in pairs if _follows(later, missed, position)
-    )
+    of_session = (known for missed, _, known in pairs if missed.session == known.write.session)
+    following = (known for missed, at, known in pairs if _follows(known.write, missed, at))
     for guarantee, found in ((MONOTONIC_WRITES, of_session), (WRITES_FOLLOW_READS, following)):
-        at_us, later = next(found, (0, None))
-        if later is not None:
+        known = next(found, None)
+        if known is not None:
+            later = known.write
             yield Witness(
                 guarantee=guarantee,
                 text=f"{later.namespace}.{later.operation}({shorten.arguments(later.arguments)})",
                 call_site=None if later.caller is None else call_site(later.caller),
-                at=Duration.of_us(at_us),
+                at=Duration.of_us(known.at_us),
             )
 
 
