@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-__all__ = ["FIXTURES_INI", "MARKER", "OPTIONS", "TITLE", "Given", "Option"]
+__all__ = ["ALLOW_REMOTE_INI", "FIXTURES_INI", "MARKER", "OPTIONS", "TITLE", "Given", "Option"]
 
 MARKER: Final = "replica_lag"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -38,6 +39,7 @@ ABOUT_REPORTS: Final = frozenset({"report", "baseline", "update_baseline", "show
 _PASSWORD: Final = re.compile(r"(://[^/:@]*:)[^/@]*@")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """What the plugin knows of a run.
 
@@ -49,20 +51,11 @@ class RunOptions:
         overrides: What `-o` has put in the place of the ini file's, as it was given.
     """
 
-    def __init__(
-        self,
-        command_line: Mapping[str, Given],
-        ini: Mapping[str, Given],
-        fixtures: tuple[str, ...],
-        *,
-        allows_remote: bool,
-        overrides: tuple[str, ...] = (),
-    ) -> None:
-        self.overrides = overrides
-        self.command_line = command_line
-        self.ini = ini
-        self.fixtures = fixtures
-        self.allows_remote = allows_remote
+    command_line: Mapping[str, Given]
+    ini: Mapping[str, Given]
+    fixtures: tuple[str, ...]
+    allows_remote: bool
+    overrides: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Look at every value that was given.
@@ -205,9 +198,9 @@ def read_options(config: pytest.Config, namespace: Any = None) -> RunOptions:
             raise SettingError(f"{FIXTURES_INI} in the ini file", name, problem)
     given: list[str] = getattr(options, "override_ini", None) or []
     return RunOptions(
-        command_line,
-        read_ini(config),
-        fixtures,
+        command_line=command_line,
+        ini=read_ini(config),
+        fixtures=fixtures,
         allows_remote=bool(config.getini(ALLOW_REMOTE_INI)),
         overrides=tuple(override for override in given if override.startswith("replica_lag")),
     )

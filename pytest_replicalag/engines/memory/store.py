@@ -34,7 +34,13 @@ from pytest_replicalag.engines.memory.library import Library
 from pytest_replicalag.engines.memory.versions import ABSENT, VersionedMap
 from pytest_replicalag.records import Creation, Write
 
-__all__ = ["CollectionHistory", "DatabaseHistory", "ServerHistory", "StoreClasses"]
+__all__ = [
+    "CollectionHistory",
+    "DatabaseHistory",
+    "ServerHistory",
+    "StoreClasses",
+    "store_classes",
+]
 
 
 class CollectionHistory:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from bson import CodecOptions, Timestamp, decode, encode
 from bson.binary import UuidRepresentation
 from bson.codec_options import DatetimeConversion
-from bson.raw_bson import RawBSONDocument
 
 __all__ = ["AS_STORED", "decoded", "encoded", "operation_time", "with_operation_time"]
 
@@ -23,8 +22,6 @@ AS_STORED: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
 """What is decoded is encoded again as it was."""
-
-RAW: Final = CodecOptions(document_class=RawBSONDocument)
 
 _NAME: Final = b"\x11operationTime\0"
 _TIMESTAMP: Final = struct.Struct("<II")

@@ -137,14 +137,12 @@ class RoutedCollection(Watchable):
 
     # -- reads -----------------------------------------------------------------------------
 
-    def _read(
-        self, comparable: Comparable, session: Any, max_time_ms: Any = None, level: Any = None
-    ) -> Any:
+    def _read(self, comparable: Comparable, session: Any, max_time_ms: Any = None) -> Any:
         return self._front.read(
             comparable,
             self._target,
             self._options.read_preference,
-            level or self._options.read_concern,
+            self._options.read_concern,
             None if session is None else self._session(session),
             max_time_ms,
         )

@@ -19,7 +19,7 @@ _OF_A_SERVER: Final = frozenset(
         "fsync", "fsyncUnlock", "getClusterParameter", "getDefaultRWConcern", "getLog",
         "grantRolesToUser", "killOp", "listCommands", "lockInfo", "logRotate", "mapReduce",
         "planCacheClear", "profile", "reIndex", "replSetFreeze", "replSetInitiate",
-        "replSetMaintenance", "replSetReconfig", "replSetStepDown", "replSetStepUp",
+        "replSetMaintenance", "replSetReconfig", "replSetStepUp",
         "replSetSyncFrom", "setClusterParameter", "setDefaultRWConcern",
         "setFeatureCompatibilityVersion", "setIndexCommitQuorum", "setParameter",
         "setUserWriteBlockMode", "shutdown", "top", "updateUser",
