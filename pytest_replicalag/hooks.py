@@ -262,5 +262,7 @@ def pytest_runtest_makereport(
             report.replica_lag = run.plain_report()  # type: ignore[attr-defined]
             report.replica_lag_is_part = run.is_calling  # type: ignore[attr-defined]
         elif ran_without_lag(item):
-            report.replica_lag = {"test": item.nodeid, "without_lag": True}  # type: ignore[attr-defined]
+            from pytest_replicalag.report.plain import without_lag
+
+            report.replica_lag = without_lag(item.nodeid)  # type: ignore[attr-defined]
     return report

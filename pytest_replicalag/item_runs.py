@@ -11,7 +11,7 @@ import bdb
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from unittest import SkipTest, TestCase
 
@@ -19,6 +19,7 @@ import pytest
 
 from pytest_replicalag.explore.schedule import FRESH, Choice, Recorder, Schedule
 from pytest_replicalag.progress import Progress
+from pytest_replicalag.report.plain import add_runs
 from pytest_replicalag.report.run_report import Exploration, Verdict
 from pytest_replicalag.run_options import PART_FAILED, RUN
 from pytest_replicalag.settings import Settings
@@ -376,13 +377,12 @@ def _tell(
     run: _Run, *, exploration: Exploration | None = None, verdict: Verdict | None = None
 ) -> None:
     """Let the report of the call phase carry what is known of the item besides."""
+    failing = "" if exploration is None else exploration.failing
+    replay = run.replay(failing) if failing and run.replay is not None else ""
     for report in run.reports:
         plain = getattr(report, "replica_lag", None)
         if plain is not None:
-            plain["exploration"] = None if exploration is None else asdict(exploration)
-            plain["verdict"] = None if verdict is None else verdict.value
-            if exploration is not None and exploration.failing and run.replay is not None:
-                plain["replay"] = run.replay(exploration.failing)
+            add_runs(plain, exploration, verdict, replay)
 
 
 @contextmanager

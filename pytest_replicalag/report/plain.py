@@ -23,7 +23,7 @@ from pytest_replicalag.records import (
 )
 from pytest_replicalag.report.run_report import Exploration, TestReport, Verdict
 
-__all__ = ["from_plain", "to_plain"]
+__all__ = ["add_runs", "from_plain", "to_plain", "without_lag"]
 
 
 def to_plain(report: TestReport) -> dict[str, Any]:
@@ -43,6 +43,28 @@ def to_plain(report: TestReport) -> dict[str, Any]:
         "exploration": None if report.exploration is None else _fields(report.exploration),
         "verdict": None if report.verdict is None else report.verdict.value,
     }
+
+
+def without_lag(test: str) -> dict[str, Any]:
+    """The report of a test that is marked, and ran without lag."""
+    return {"test": test, "without_lag": True}
+
+
+def add_runs(
+    plain: dict[str, Any], exploration: Exploration | None, verdict: Verdict | None, replay: str
+) -> None:
+    """Add what is known of a test once it has run more often.
+
+    Args:
+        plain: What its reported run had to tell.
+        exploration: What the search for its schedules has come to, if there was one.
+        verdict: What a run without lag says of it, if there was one.
+        replay: The command that runs it again by the schedule that fails; empty for the one it has.
+    """
+    plain["exploration"] = None if exploration is None else _fields(exploration)
+    plain["verdict"] = None if verdict is None else verdict.value
+    if replay:
+        plain["replay"] = replay
 
 
 def from_plain(plain: Mapping[str, Any]) -> TestReport:
