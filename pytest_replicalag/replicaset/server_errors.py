@@ -33,7 +33,9 @@ __all__ = [
     "stream_read_concern",
     "time_ahead",
     "unknown_read_concern",
+    "unknown_tag",
     "unknown_write_concern",
+    "unsatisfiable_tag",
     "unsatisfiable_write_concern",
     "write_concern_exception",
     "write_concern_too_large",
@@ -73,7 +75,7 @@ def unknown_read_concern() -> OperationFailure:
 
 
 def write_concern_too_large(w: int) -> OperationFailure:
-    """Error 9: `w` is larger than any replica set; nothing is written."""
+    """Error 9: `w` is larger than any replica set, or negative; nothing is written."""
     message = f"w has to be a non-negative number and not greater than 50; found: {w}"
     return operation_failure(9, "FailedToParse", message)
 
@@ -195,6 +197,26 @@ def unsatisfiable_write_concern(write_concern: dict[str, Any]) -> dict[str, Any]
         "code": 100,
         "codeName": "UnsatisfiableWriteConcern",
         "errmsg": "Not enough data-bearing nodes",
+        "errInfo": {"writeConcern": write_concern},
+    }
+
+
+def unsatisfiable_tag(tag: str, count: int, write_concern: dict[str, Any]) -> dict[str, Any]:
+    """Error 100: `w` asks for more values of a tag than the set has; the write stays."""
+    return {
+        "code": 100,
+        "codeName": "UnsatisfiableWriteConcern",
+        "errmsg": f'Not enough nodes match write concern mode "{{("{tag}", {count})}}"',
+        "errInfo": {"writeConcern": write_concern},
+    }
+
+
+def unknown_tag(tag: str, write_concern: dict[str, Any]) -> dict[str, Any]:
+    """Error 4: `w` asks for a tag that no member has; the write stays."""
+    return {
+        "code": 4,
+        "codeName": "NoSuchKey",
+        "errmsg": f"No replica set tag key {tag} in config",
         "errInfo": {"writeConcern": write_concern},
     }
 

@@ -30,6 +30,8 @@ def acknowledged(lags, **concern):
         ({"j": True}, 0),
         ({"wtimeout": 1}, 0),
         ({"w": 2, "wtimeout": 3}, 3_000),
+        ({"w": {"member": 1}}, 0),
+        ({"w": {"member": 3}}, 9_000),
     ],
 )
 def test_a_write_is_acknowledged_once_as_many_members_have_it(concern, due_us):
@@ -81,15 +83,24 @@ def test_an_unknown_mode_is_error_79_at_once():
     }
 
 
-def test_more_members_than_any_set_has_is_refused_before_the_write():
+@pytest.mark.parametrize("w", [51, -1])
+def test_what_no_set_has_is_refused_before_the_write(w):
     check({"w": 50})
     with pytest.raises(OperationFailure) as caught:
-        check({"w": 51})
+        check({"w": w})
     assert caught.value.code == 9
     assert caught.value.details["codeName"] == "FailedToParse"
     assert caught.value.details["errmsg"] == (
-        "w has to be a non-negative number and not greater than 50; found: 51"
+        f"w has to be a non-negative number and not greater than 50; found: {w}"
     )
+
+
+@pytest.mark.parametrize("asked", [{"j": True}, {"j": False}, {"fsync": True}])
+def test_an_error_repeats_what_was_asked_of_the_journal(asked):
+    [(field, value)] = asked.items()
+    ending = acknowledged("inf,inf", w=2, wtimeout=1, **asked)
+    told = ending.error["errInfo"]["writeConcern"]
+    assert told == {"w": 2, field: value, "wtimeout": 1, "provenance": "clientSupplied"}
 
 
 def test_a_wait_that_cannot_end_fails_at_once_and_says_who_is_waiting():

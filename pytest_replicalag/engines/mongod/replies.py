@@ -13,7 +13,17 @@ from bson import CodecOptions, Timestamp, decode, encode
 from bson.binary import UuidRepresentation
 from bson.codec_options import DatetimeConversion
 
-__all__ = ["AS_STORED", "decoded", "encoded", "operation_time", "with_operation_time"]
+__all__ = [
+    "AS_STORED",
+    "REPLY_TIMES",
+    "decoded",
+    "encoded",
+    "operation_time",
+    "with_operation_time",
+]
+
+REPLY_TIMES: Final[tuple[str, ...]] = ("$clusterTime", "operationTime")
+"""What each reply ends with."""
 
 AS_STORED: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     document_class=dict,

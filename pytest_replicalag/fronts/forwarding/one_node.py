@@ -69,7 +69,7 @@ class OneNode:
     def write_body(self, forwarded: Forwarded) -> bytes | None:
         """The write for no more members than the one that the node is."""
         sent = forwarded.request.command.get("writeConcern")
-        if not isinstance(sent, Mapping) or _is_met_by_one(sent):
+        if sent is None or _is_met_by_one(sent):
             return None
         return snapshots.with_fields(forwarded.message.body, writeConcern={"w": 1})
 

@@ -220,9 +220,6 @@ class OwnNodes:
 
     def write_body(self, forwarded: Forwarded) -> bytes | None:
         """The write for the primary alone; the simulation waits for the others."""
-        sent = forwarded.request.command.get("writeConcern")
-        if sent is not None and not isinstance(sent, Mapping):
-            return None  # it is refused
         fields: dict[str, Any] = {"writeConcern": {"w": 1}}
         if forwarded.request.name == "createIndexes":
             fields["commitQuorum"] = 0  # else it waits for members that are held back

@@ -5,7 +5,6 @@ MongoDB manual, Read Concern "snapshot"; driver specification, Causal Consistenc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +23,7 @@ from pytest_replicalag.fronts.forwarding.staleness import Staleness
 from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.pipelines import joined
 from pytest_replicalag.fronts.subject import Subject
+from pytest_replicalag.fronts.wire.concern_fields import check_read_concern
 from pytest_replicalag.fronts.wire.kinds import counts_metadata
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.request import Request
@@ -155,16 +155,18 @@ class Reads:
     def concern(self, request: Request, history: History) -> ReadConcern:
         """The read concern of a command, its times as positions in the oplog.
 
-        What is no read concern is left to the node to refuse.
+        Raises:
+            OperationFailure: It is none.
         """
-        sent = request.command.get("readConcern")
-        if not isinstance(sent, Mapping) or not sent:
+        if "readConcern" not in request.command:
             return _LOCAL
+        sent = request.command["readConcern"]
+        check_read_concern(sent)
         after, at = sent.get("afterClusterTime"), sent.get("atClusterTime")
         return ReadConcern(
             level=sent.get("level"),
-            after=history.position_of(after) if isinstance(after, Timestamp) else 0,
-            at=history.position_of(at) if isinstance(at, Timestamp) else None,
+            after=0 if after is None else history.position_of(after),
+            at=None if at is None else history.position_of(at),
         )
 
     def _of_collection(

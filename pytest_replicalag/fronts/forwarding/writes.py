@@ -12,7 +12,12 @@ from typing import Any, Final
 from bson.raw_bson import RawBSONDocument
 
 from pytest_replicalag.engines.mongod.history import History
-from pytest_replicalag.engines.mongod.replies import decoded, encoded, operation_time
+from pytest_replicalag.engines.mongod.replies import (
+    REPLY_TIMES,
+    decoded,
+    encoded,
+    operation_time,
+)
 from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.describing import describe_write
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
@@ -21,13 +26,14 @@ from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.sessions import Sessions
 from pytest_replicalag.fronts.governor import Running
+from pytest_replicalag.fronts.wire.concern_fields import parsed_write_concern
 from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, ENDINGS, NOT_WAITING, writes_out
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences, check_secondary_ok
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.write_replies import not_primary, unacknowledged
 from pytest_replicalag.records import Commit, Write
-from pytest_replicalag.replicaset.write_concern import check as check_write_concern
+from pytest_replicalag.replicaset.write_concern import is_acknowledged
 
 __all__ = ["WRITES", "Writes"]
 
@@ -154,12 +160,11 @@ class Writes:
         Raises:
             OperationFailure: There is no such write concern.
         """
-        sent = forwarded.request.command.get("writeConcern")
-        concern: Any = forwarded.request.running.write_concern if sent is None else sent
-        if isinstance(concern, Mapping):
-            check_write_concern(concern)
-            return dict(concern)
-        return {}  # the node refuses it
+        command = forwarded.request.command
+        if "writeConcern" not in command:
+            return forwarded.request.running.write_concern
+        concern = command["writeConcern"] = parsed_write_concern(command["writeConcern"])
+        return concern
 
     def _exchange(self, forwarded: Forwarded) -> bytes:
         """The node's reply; it does not wait for other members."""
@@ -178,9 +183,8 @@ class Writes:
         running = request.running
         if not message.expects_reply:
             return None
-        if concern.get("w") == 0:
-            told = unacknowledged(request.name, decoded(reply[BODY_AT:]))
-            return op_msg(0, message.request_id, encoded({**told, "ok": 1.0}))
+        if not is_acknowledged(concern):
+            return _unacknowledged(forwarded, reply)
         if not concern and running.replica_set.majority_keeps_up:
             return reply
         failure = failure_of(reply)
@@ -206,6 +210,16 @@ class Writes:
         if seconds:
             pause(seconds)
         return ending.error
+
+
+def _unacknowledged(forwarded: Forwarded, reply: bytes) -> bytes:
+    """A reply to a write whose statements nobody asks about."""
+    document = decoded(reply[BODY_AT:])
+    told = unacknowledged(forwarded.request.name, document)
+    if told is document:
+        return reply
+    times = {field: document[field] for field in REPLY_TIMES if field in document}
+    return op_msg(0, forwarded.message.request_id, encoded({**told, "ok": 1.0, **times}))
 
 
 def _with_error(forwarded: Forwarded, reply: bytes, error: Mapping[str, Any]) -> bytes:

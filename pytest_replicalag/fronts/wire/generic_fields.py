@@ -16,16 +16,20 @@ from pymongo.errors import OperationFailure
 from pytest_replicalag.engines.memory.commands.fields import GENERIC
 from pytest_replicalag.engines.memory.commands.types import (
     NUMBER,
-    SAFE_BOOL,
+    check_typed,
     type_name,
+    unknown_field,
     whole,
     wrong_type,
+)
+from pytest_replicalag.fronts.wire.concern_fields import (
+    check_read_concern,
+    parsed_write_concern,
 )
 from pytest_replicalag.fronts.wire.kinds import HELLOS
 from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES
 from pytest_replicalag.fronts.wire.stable_api import check_stable_api
 from pytest_replicalag.replicaset import server_errors
-from pytest_replicalag.replicaset.read_concern import LEVELS
 from pytest_replicalag.replicaset.server_errors import invalid_options, operation_failure
 
 __all__ = ["OWN_FIELDS", "check_generic_fields", "check_own_fields"]
@@ -67,7 +71,6 @@ _UUID_BYTES: Final = 16
 _MODES: Final = ("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest")
 _SMALLEST_MAX_STALENESS_S: Final = 90
 _LARGEST_INT: Final = 2**31 - 1
-_LARGEST_SET: Final = 50
 
 _API_FIELDS: Final = frozenset({"apiVersion", "apiStrict", "apiDeprecationErrors"})
 
@@ -103,16 +106,7 @@ def check_own_fields(name: str, command: Mapping[str, Any]) -> None:
     """
     for field in command:
         if field != name and field not in GENERIC and field not in OWN_FIELDS[name]:
-            raise _unknown_field(f"{name}.{field}")
-
-
-def _check_typed(field: str, value: Any, expected: str, found: str | None = None) -> None:
-    """Refuse a value in the words of the parsers that are not generated ones."""
-    found = found or type_name(value)
-    if found != expected:
-        raise operation_failure(
-            14, "TypeMismatch", f'"{field}" had the wrong type. Expected {expected}, found {found}'
-        )
+            raise unknown_field(f"{name}.{field}")
 
 
 def _drop_null(command: dict[str, Any], field: str) -> bool:
@@ -134,7 +128,7 @@ def _check_lsid(command: dict[str, Any]) -> None:
         raise wrong_type(path, lsid, ("object",))
     for field in lsid:
         if field not in ("id", "uid", "txnNumber", "txnUUID"):
-            raise _unknown_field(f"{path}.{field}")
+            raise unknown_field(f"{path}.{field}")
     key, user = lsid.get("id"), lsid.get("uid")
     if key is None:
         raise operation_failure(
@@ -167,16 +161,16 @@ def _check_session_field(field: str, expected: str) -> Callable[[dict[str, Any]]
 
 def _check_transaction(name: str, command: Mapping[str, Any]) -> None:
     """Refuse parts of a transaction or of a retryable write without the others."""
+    if "startTransaction" in command and "autocommit" not in command:
+        raise invalid_options(
+            "'startTransaction' field requires 'autocommit' field to also be specified"
+        )
     if name in _TAKES_NO_TXN_NUMBER:
         if "autocommit" in command:
             message = "This command is not supported in transactions"
             raise operation_failure(263, "OperationNotSupportedInTransaction", message)
         message = "It is illegal to provide a txnNumber for this command"
         raise operation_failure(50889, "Location50889", message)
-    if "startTransaction" in command and "autocommit" not in command:
-        raise invalid_options(
-            "'startTransaction' field requires 'autocommit' field to also be specified"
-        )
     if "txnNumber" not in command:
         raise invalid_options(
             "'autocommit' field requires a transaction number to also be specified"
@@ -202,31 +196,6 @@ def _check_transaction(name: str, command: Mapping[str, Any]) -> None:
 # -- concerns and preferences --------------------------------------------------------------------
 
 
-def _check_read_concern(command: dict[str, Any]) -> None:
-    concern = command["readConcern"]
-    if not isinstance(concern, dict):
-        raise operation_failure(9, "FailedToParse", "readConcern field should be an object")
-    for field, value in concern.items():
-        if field == "level":
-            _check_typed(field, value, "string")
-            if value not in LEVELS:
-                raise server_errors.unknown_read_concern()
-        elif field in ("afterClusterTime", "atClusterTime"):
-            _check_typed(field, value, "timestamp")
-            if not value.time and not value.inc:
-                raise invalid_options(f"{field} cannot be a null timestamp")
-        elif field != "provenance":
-            raise invalid_options(f"Unrecognized option in readConcern: {field}")
-    if "afterClusterTime" in concern and "atClusterTime" in concern:
-        raise invalid_options(
-            "Specifying a timestamp for readConcern snapshot in a causally consistent session is "
-            "not allowed. See https://docs.mongodb.com/manual/core/"
-            "read-isolation-consistency-recency/#causal-consistency"
-        )
-    if "atClusterTime" in concern and concern.get("level") != "snapshot":
-        raise invalid_options("atClusterTime field can be set only if level is equal to snapshot")
-
-
 def _check_level(name: str, level: str | None) -> None:
     """Refuse a level that a command has not; `local` is what every command has."""
     if level in (None, "local") or name in _WITH_READ_CONCERN:
@@ -240,42 +209,7 @@ def _check_level(name: str, level: str | None) -> None:
 def _check_write_concern(name: str, command: dict[str, Any]) -> None:
     if name not in _WITH_WRITE_CONCERN:
         raise invalid_options("Command does not support writeConcern")
-    concern = command["writeConcern"]
-    _check_typed("writeConcern", concern, "object")
-    concern = command["writeConcern"] = dict(concern)
-    for field, value in concern.items():
-        if field not in ("w", "j", "wtimeout", "fsync", "provenance"):
-            raise _unknown_field(f"WriteConcernOptions.{field}")
-        if field in ("j", "fsync") and value is not None and type_name(value) not in SAFE_BOOL:
-            raise wrong_type(f"WriteConcernOptions.{field}", value, SAFE_BOOL)
-    if "wtimeout" in concern:
-        concern["wtimeout"] = _wtimeout(concern["wtimeout"])
-    if "w" in concern:
-        concern["w"] = _w(concern["w"])
-
-
-def _wtimeout(value: Any) -> int:
-    """In milliseconds; what is no number is none."""
-    limit = whole(value) if type_name(value) in NUMBER else 0
-    if limit > _LARGEST_INT:
-        raise operation_failure(9, "FailedToParse", "wtimeout must be a 32-bit integer")
-    return max(limit, 0)
-
-
-def _w(value: Any) -> int | str:
-    kind = type_name(value)
-    if kind in NUMBER:
-        number = whole(value)
-        if not 0 <= number <= _LARGEST_SET:
-            raise server_errors.write_concern_too_large(number)
-        return number
-    if kind == "object":  # tags, of which the set has none that count
-        raise operation_failure(9, "FailedToParse", "tagged write concern requires tags")
-    if kind not in ("string", "null"):
-        raise operation_failure(
-            9, "FailedToParse", f"w has to be a number, string, or object; found: {kind}"
-        )
-    return value or ""
+    command["writeConcern"] = parsed_write_concern(command["writeConcern"])
 
 
 def _check_read_preference(command: dict[str, Any]) -> None:
@@ -289,7 +223,7 @@ def _check_read_preference(command: dict[str, Any]) -> None:
     if "mode" not in preference:
         raise operation_failure(4, "NoSuchKey", 'Missing expected field "mode"')
     mode = preference["mode"]
-    _check_typed("mode", mode, "string")
+    check_typed("mode", mode, "string")
     if mode not in _MODES:
         raise _bad_value(
             f"Could not parse $readPreference mode '{mode}'. Only the modes 'primary', "
@@ -297,7 +231,7 @@ def _check_read_preference(command: dict[str, Any]) -> None:
             f":: caused by :: Enumeration value '{mode}' for field 'mode' is not a valid value."
         )
     if "tags" in preference:
-        _check_typed("tags", preference["tags"], "array")
+        check_typed("tags", preference["tags"], "array")
         tags = [tags for tags in preference["tags"] if isinstance(tags, dict)]
         preference["tags"] = tags or [{}]  # what selects whatever there is
         if mode == "primary" and any(preference["tags"]):
@@ -345,7 +279,7 @@ def _check_cluster_time(command: dict[str, Any]) -> None:
     for field, expected in (("clusterTime", "timestamp"), ("signature", "object")):
         if isinstance(sent, list) or field not in sent:
             raise operation_failure(4, "NoSuchKey", f'Missing expected field "{field}"')
-        _check_typed(field, sent[field], expected)
+        check_typed(field, sent[field], expected)
 
 
 def _check_max_time(command: dict[str, Any]) -> None:
@@ -364,16 +298,12 @@ def _bad_value(message: str) -> OperationFailure:
     return operation_failure(2, "BadValue", message)
 
 
-def _unknown_field(path: str) -> OperationFailure:
-    return operation_failure(40415, "Location40415", f"BSON field '{path}' is an unknown field.")
-
-
 _CHECKS: Final[Mapping[str, Callable[[dict[str, Any]], None]]] = {
     "lsid": _check_lsid,
     "txnNumber": _check_session_field("txnNumber", "long"),
     "autocommit": _check_session_field("autocommit", "bool"),
     "startTransaction": _check_session_field("startTransaction", "bool"),
-    "readConcern": _check_read_concern,
+    "readConcern": lambda command: check_read_concern(command["readConcern"]),
     "$readPreference": _check_read_preference,
     "$clusterTime": _check_cluster_time,
     "maxTimeMS": _check_max_time,

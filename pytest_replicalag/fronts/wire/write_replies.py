@@ -40,8 +40,8 @@ def write_reply(
 
 
 def unacknowledged(name: str, reply: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The reply with write concern 0, if one was asked for: it tells of no statement."""
-    if name not in STATEMENTS:
+    """The reply that tells of no statement, if one was asked for; a refusal is told."""
+    if name not in STATEMENTS or "code" in reply:
         return reply
     return {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
 

@@ -7,6 +7,7 @@ import pytest
 from bson import Binary, Int64, ObjectId, Timestamp
 from pymongo.read_preferences import Primary
 from raw import document_of, message, nested, text
+from wrong_concerns import READ_CONCERNS, TAGGED, WRITE_CONCERNS
 
 LSID = {"id": Binary(b"0123456789abcdef", 4)}
 
@@ -159,12 +160,6 @@ def test_a_wrong_value_in_a_generic_field_is_never_an_internal_error(shop, raw, 
         ({"lsid": LSID, "txnNumber": Int64(1)}, 50768, "find is not a retryable write command."),
         ({"startTransaction": True}, 72, "requires 'autocommit' field to also be specified"),
         ({"autocommit": False}, 72, "'autocommit' field requires a transaction number to also"),
-        ({"readConcern": "x"}, 9, "readConcern field should be an object"),
-        ({"readConcern": {"x": 1}}, 72, "Unrecognized option in readConcern: x"),
-        ({"readConcern": {"level": 5}}, 14, '"level" had the wrong type. Expected string, found'),
-        ({"readConcern": {"level": "x"}}, 9, "readConcern.level must be either 'local', "),
-        ({"readConcern": {"afterClusterTime": 5}}, 14, "Expected timestamp, found int"),
-        ({"readConcern": {"atClusterTime": Timestamp(9, 9)}}, 72, "only if level is equal to s"),
         ({"writeConcern": {"w": 1}}, 72, "Command does not support writeConcern"),
         ({"$readPreference": "x"}, 14, "expected object but got string"),
         ({"$readPreference": {}}, 4, 'Missing expected field "mode"'),
@@ -196,18 +191,7 @@ def test_a_wrong_field_has_the_error_of_a_server(raw, fields, code, text):
     assert text in reply["errmsg"]
 
 
-@pytest.mark.parametrize(
-    ("concern", "code", "text"),
-    [
-        ("x", 14, '"writeConcern" had the wrong type. Expected object, found string'),
-        ({"x": 1}, 40415, "BSON field 'WriteConcernOptions.x' is an unknown field."),
-        ({"w": True}, 9, "w has to be a number, string, or object; found: bool"),
-        ({"w": -1}, 9, "w has to be a non-negative number and not greater than 50; found: -1"),
-        ({"w": 51}, 9, "w has to be a non-negative number and not greater than 50; found: 51"),
-        ({"j": "x"}, 14, "BSON field 'WriteConcernOptions.j' is the wrong type 'string'"),
-        ({"wtimeout": Int64(2**40)}, 9, "wtimeout must be a 32-bit integer"),
-    ],
-)
+@pytest.mark.parametrize(("concern", "code", "text"), WRITE_CONCERNS)
 def test_a_wrong_write_concern_has_the_error_of_a_server_and_nothing_is_written(
     shop, raw, concern, code, text
 ):
@@ -216,6 +200,20 @@ def test_a_wrong_write_concern_has_the_error_of_a_server_and_nothing_is_written(
     assert reply["code"] == code, reply
     assert text in reply["errmsg"]
     assert shop.client.shop.c.count_documents({}) == 0
+
+
+@pytest.mark.parametrize(("concern", "code", "text"), READ_CONCERNS)
+def test_a_wrong_read_concern_has_the_error_of_a_server(raw, concern, code, text):
+    reply = raw().command("shop", {"find": "c", "readConcern": concern})
+    assert reply["code"] == code, reply
+    assert text in reply["errmsg"]
+
+
+@pytest.mark.parametrize(("concern", "error"), TAGGED)
+def test_a_write_concern_of_tags_counts_their_values(shop, raw, concern, error):
+    command = {"insert": "c", "documents": [{}], "writeConcern": concern}
+    reply = raw().command("shop", command)
+    assert (reply["ok"], reply["n"], reply.get("writeConcernError")) == (1, 1, error)
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,42 @@ def in_order(document: dict[str, Any]) -> list[tuple[str, Any]]:
             id="unacknowledged update that expects a reply",
         ),
         pytest.param(
+            {
+                "insert": "orders",
+                "documents": [{"_id": 2}],
+                "writeConcern": {"w": 0, "j": True},
+            },
+            {"n": 1, **WRITTEN},
+            id="insert that waits for the journal only",
+        ),
+        pytest.param(
+            {
+                "insert": "orders",
+                "documents": [{"_id": 1}],
+                "writeConcern": {"w": 0, "fsync": True},
+            },
+            {"n": 0, **WRITTEN, "writeErrors": [DUPLICATE]},
+            id="insert that fails and waits for the journal only",
+        ),
+        pytest.param(
+            {
+                "update": "orders",
+                "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 2}}}],
+                "writeConcern": {"w": 0, "j": True},
+            },
+            {"n": 1, **WRITTEN, "nModified": 1},
+            id="update that waits for the journal only",
+        ),
+        pytest.param(
+            {
+                "delete": "orders",
+                "deletes": [{"q": {"_id": 1}, "limit": 1}],
+                "writeConcern": {"w": 0, "j": True},
+            },
+            {"n": 1, **WRITTEN},
+            id="delete that waits for the journal only",
+        ),
+        pytest.param(
             {"findAndModify": "orders", "query": {"_id": 7}, "remove": True},
             {"lastErrorObject": {"n": 0}, "value": None},
             id="findAndModify",

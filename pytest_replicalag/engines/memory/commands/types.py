@@ -23,7 +23,16 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["NUMBER", "SAFE_BOOL", "is_deeper", "type_name", "whole", "wrong_type"]
+__all__ = [
+    "NUMBER",
+    "SAFE_BOOL",
+    "check_typed",
+    "is_deeper",
+    "type_name",
+    "unknown_field",
+    "whole",
+    "wrong_type",
+]
 
 NUMBER: Final = ("long", "int", "decimal", "double")
 """The types of a field that takes any number."""
@@ -83,6 +92,24 @@ def wrong_type(field: str, value: object, expected: tuple[str, ...]) -> Operatio
         "TypeMismatch",
         f"BSON field '{field}' is the wrong type '{type_name(value)}', expected {wanted}",
     )
+
+
+def check_typed(field: str, value: object, expected: str) -> None:
+    """Refuse a value in the words of the parsers that are not generated ones.
+
+    Raises:
+        OperationFailure: Error 14: it has another type.
+    """
+    found = type_name(value)
+    if found != expected:
+        raise operation_failure(
+            14, "TypeMismatch", f'"{field}" had the wrong type. Expected {expected}, found {found}'
+        )
+
+
+def unknown_field(path: str) -> OperationFailure:
+    """Error 40415: a field that there is not."""
+    return operation_failure(40415, "Location40415", f"BSON field '{path}' is an unknown field.")
 
 
 def whole(value: Any) -> int:
