@@ -14,7 +14,12 @@ from typing import Any, Final
 from bson.errors import BSONError
 
 from pytest_replicalag.engines.mongod.node import Node
-from pytest_replicalag.engines.mongod.replies import decoded, encoded, with_operation_time
+from pytest_replicalag.engines.mongod.replies import (
+    REPLY_TIMES,
+    decoded,
+    encoded,
+    with_operation_time,
+)
 from pytest_replicalag.errors import NodeLostError
 from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.change_streams import ChangeStreams
@@ -31,11 +36,14 @@ from pytest_replicalag.fronts.wire.bad_messages import refusal_of
 from pytest_replicalag.fronts.wire.callers import Callers
 from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients
 from pytest_replicalag.fronts.wire.error_replies import error_reply
+from pytest_replicalag.fronts.wire.generic_fields import check_generic_fields
 from pytest_replicalag.fronts.wire.handshake import Handshake
 from pytest_replicalag.fronts.wire.kinds import (
     BACKGROUND,
+    BEGINNINGS,
     ENDINGS,
     HELLOS,
+    IN_TRANSACTIONS,
     opens_stream,
     writes_out,
 )
@@ -52,13 +60,13 @@ from pytest_replicalag.fronts.wire.reply_times import told_position
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.requests import Requests
 from pytest_replicalag.fronts.wire.status import Status
+from pytest_replicalag.fronts.wire.write_replies import not_primary
+from pytest_replicalag.replicaset.transaction_errors import check_database as check_transactional
 
 __all__ = ["ForwardingFront"]
 
 _TELLING: Final = ("collStats", "dbStats", "listCollections", "listDatabases", "listIndexes")
 """Commands of an application that tell of its data, and take the time of a round trip."""
-
-_TIMES: Final = frozenset({"$clusterTime", "operationTime"})
 
 _NOT_PRIMARY: Final = 10107
 
@@ -195,7 +203,26 @@ class ForwardingFront:
             return forwarded.connection.upstream.exchange(forwarded.data)
         if name not in BACKGROUND:
             self._streams.somebody_asked()
+        if forwarded.request.in_transaction and not forwarded.request.member.is_primary:
+            return self._refuse_in_transaction(forwarded)
         return self._table.get(name, self._pass)(forwarded)
+
+    def _refuse_in_transaction(self, forwarded: Forwarded) -> bytes | None:
+        """Answer a transaction's command on a secondary, which has no transactions.
+
+        Passed on, it would begin one on the node. What no transaction begins with, or has at all,
+        the node itself refuses, as a secondary does.
+
+        Raises:
+            NotPrimaryError: A transaction may have it.
+            OperationFailure: It is about a database that no transaction may touch.
+        """
+        request = forwarded.request
+        begins = bool(request.command.get("startTransaction"))
+        if request.name not in (BEGINNINGS if begins else IN_TRANSACTIONS):
+            return self._pass(forwarded)
+        check_transactional(request.database)
+        raise not_primary(request)
 
     def _aggregate(self, forwarded: Forwarded) -> bytes | None:
         if writes_out(forwarded.request):
@@ -239,6 +266,7 @@ class ForwardingFront:
         """The set as the member shows it, what the node can do, and who logs in."""
         request, connection = forwarded.request, forwarded.connection
         command, node = request.command, self._node.hello
+        check_generic_fields(request.name, command)
         with self._governor.lock:
             if isinstance(command.get("client"), dict) and not connection.has_greeted:
                 self._clients.introduced(connection, command["client"])
@@ -280,11 +308,7 @@ class ForwardingFront:
     def _own(self, forwarded: Forwarded, reply: Mapping[str, Any]) -> bytes | None:
         """A reply at the time of the member that answers."""
         request = forwarded.request
-        document = {
-            key: value
-            for key, value in reply.items()
-            if key not in ("$clusterTime", "operationTime")
-        }
+        document = {key: value for key, value in reply.items() if key not in REPLY_TIMES}
         document.setdefault("ok", 1.0)
         with self._governor.lock:
             running = request.running

@@ -9,9 +9,11 @@ from pytest_replicalag.fronts.wire.request import Request
 
 __all__ = [
     "BACKGROUND",
+    "BEGINNINGS",
     "CATALOG_WRITES",
     "ENDINGS",
     "HELLOS",
+    "IN_TRANSACTIONS",
     "NOT_WAITING",
     "WRITING_STAGES",
     "counts_metadata",
@@ -27,6 +29,26 @@ BACKGROUND: Final = (*HELLOS, "ping", "getMore")
 
 ENDINGS: Final = ("commitTransaction", "abortTransaction")
 """The commands that end a transaction."""
+
+BEGINNINGS: Final = frozenset(
+    {
+        "aggregate",
+        "create",
+        "createIndexes",
+        "delete",
+        "distinct",
+        "find",
+        "findAndModify",
+        "findandmodify",
+        "getMore",
+        "insert",
+        "update",
+    }
+)
+"""The commands that a transaction may begin with."""
+
+IN_TRANSACTIONS: Final = BEGINNINGS | {*ENDINGS, "killCursors"}
+"""The commands that a transaction may have."""
 
 NOT_WAITING: Final = ("findAndModify", "findandmodify", "createIndexes", "aggregate")
 """Writes that do not wait for their write concern if they fail."""

@@ -57,6 +57,8 @@ class Transactions:
         allowed: bool,
     ) -> Reply | Awaitable[Reply]:
         """Run a command that belongs to a transaction; if it fails, so does the transaction."""
+        if not allowed:
+            raise transaction_errors.command_refused(request.name)
         session = self._session(request)
         if request.name in _ENDINGS:
             if request.command.get("startTransaction"):
@@ -64,8 +66,6 @@ class Transactions:
                     f"Cannot start a transaction with {_ENDINGS[request.name]}"
                 )
             return run(request)
-        if not allowed:
-            raise transaction_errors.command_refused(request.name)
         transaction_errors.check_database(request.database)
         _check_place(request)
         if not request.member.is_primary:
