@@ -4,9 +4,8 @@ The node alone is its own majority and tells of each write at once; what the sim
 not have yet is held back here.
 MongoDB manual, Change Streams; driver specification, Change Streams.
 
-A `getMore` waits for real, up to its `maxTimeMS`, as with the memory engine: an event that is there
-but not due yet becomes so at a simulated time, which comes if nobody else has sent a command for a
-moment.
+A `getMore` waits for real, up to its `maxTimeMS`, as with the memory engine; `stream_patience` says
+what happens meanwhile.
 """
 
 from __future__ import annotations
@@ -22,32 +21,30 @@ from bson.raw_bson import RawBSONDocument
 from pytest_replicalag.engines.mongod.history import History
 from pytest_replicalag.engines.mongod.replies import encoded
 from pytest_replicalag.engines.mongod.snapshots import with_fields
-from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.fronts.forwarding.absent import failure_of
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
 from pytest_replicalag.fronts.forwarding.members_data import MembersData
 from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.governor import Running
+from pytest_replicalag.fronts.wire.generic_fields import check_generic_fields
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
-from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.fronts.wire.stream_patience import (
+    IDLE_S,
+    NEVER,
+    Patience,
+    await_ms,
+    endless,
+    let_come,
+    serving_member,
+    shows_us,
+)
 
 __all__ = ["ChangeStreams"]
 
-_AWAIT_MS: Final = 1_000
-"""How long a `getMore` waits for events if it does not say."""
-
-_IDLE_S: Final = 0.05
-"""A moment: nobody else has sent a command for so long."""
-
-_IN_VAIN: Final = 3
-"""How many times in a row a client may ask for what can never come."""
-
 _FIRST_BATCH: Final = 101
-
-_NEVER: Final = -1
-"""Stands for the time at which something happens that never does."""
 
 _STARTS: Final = ("resumeAfter", "startAfter", "startAtOperationTime")
 """What a stream may say of where it starts."""
@@ -61,19 +58,19 @@ class _Stream:
         member: The name of the member that serves it for all its life.
         namespace: What its cursor is called.
         token: Where it can be resumed.
+        patience: How often it was asked for what can never come.
         held: Events that the node has told and the driver has not got.
         node_token: Where the node could resume it, after those.
         is_closed: Whether the node has closed it.
-        in_vain: How many times in a row it was asked for what can never come.
     """
 
     member: str
     namespace: str
     token: Any
+    patience: Patience
     held: deque[Any] = field(default_factory=deque)
     node_token: Any = None
     is_closed: bool = False
-    in_vain: int = 0
 
 
 class ChangeStreams:
@@ -127,7 +124,8 @@ class ChangeStreams:
         if failure_of(reply) is not None:
             return reply
         cursor = RawBSONDocument(reply[BODY_AT:])["cursor"]
-        stream = _Stream(member.name, cursor["ns"], cursor["postBatchResumeToken"])
+        patience = Patience(self._commands)
+        stream = _Stream(member.name, cursor["ns"], cursor["postBatchResumeToken"], patience)
         _take(stream, cursor, "firstBatch")
         if stream.is_closed:
             return reply
@@ -141,6 +139,7 @@ class ChangeStreams:
 
         Raises:
             EndlessWaitError: An event is there that no majority will ever have.
+            OperationFailure: It does not say how long it may take.
             NodeError: The node has gone.
         """
         request = forwarded.request
@@ -150,6 +149,7 @@ class ChangeStreams:
             with self._lock:
                 request.running.replica_set.clock.round_trip()
             return self._plain(forwarded)
+        check_generic_fields(request.name, request.command)
         return self._wait_for_events(forwarded, stream, number)
 
     def _plain(self, forwarded: Forwarded) -> bytes | None:
@@ -158,14 +158,14 @@ class ChangeStreams:
 
     def _wait_for_events(self, forwarded: Forwarded, stream: _Stream, number: int) -> bytes | None:
         request = forwarded.request
-        limit_ms = request.command.get("maxTimeMS") or _AWAIT_MS
+        limit_ms = await_ms(request.command)
         size = request.command.get("batchSize") or _FIRST_BATCH
-        asked, end_s = self._commands, time.monotonic() + limit_ms / 1_000
+        end_s = time.monotonic() + limit_ms / 1_000
         while True:
             commands = self._commands
             left_s = end_s - time.monotonic()
             if not stream.held and not stream.is_closed:
-                refusal = self._ask(forwarded, stream, min(max(left_s, 0), _IDLE_S))
+                refusal = self._ask(forwarded, stream, min(max(left_s, 0), IDLE_S))
                 if refusal is not None:
                     self._streams.pop(number, None)
                     return refusal
@@ -181,25 +181,18 @@ class ChangeStreams:
                     running.replica_set.clock.round_trip()
             is_over = stream.is_closed and not stream.held
             if batch or is_over or end_s <= time.monotonic():
-                is_in_vain = due_us == _NEVER and asked == self._commands
-                self._check_patience(running, history, stream, is_in_vain=is_in_vain)
+                in_vain = due_us == NEVER and not batch
+                self._check_patience(request, history, stream, in_vain=in_vain)
                 if is_over:
                     self._streams.pop(number, None)
                 shown = 0 if is_over else number
                 return self._reply(forwarded, history, stream, shown, "nextBatch", batch)
             if due_us is None:
                 continue
-            pause(min(max(end_s - time.monotonic(), 0), _IDLE_S))
-            if due_us != _NEVER and commands == self._commands:
-                self._let_come(due_us, limit_ms)
-
-    def _let_come(self, due_us: int, limit_ms: int) -> None:
-        """Let the time come at which an event shows, if it is near enough."""
-        with self._lock:
-            running = self._set.running()
-            near = due_us <= running.replica_set.clock.now_us + limit_ms * 1_000
-            if near:
-                running.seconds_until(due_us)
+            pause(min(max(end_s - time.monotonic(), 0), IDLE_S))
+            if due_us != NEVER and commands == self._commands:
+                with self._lock:
+                    let_come(self._set.running(), due_us, limit_ms)
 
     def _ask(self, forwarded: Forwarded, stream: _Stream, seconds: float) -> bytes | None:
         """Ask the node for events; returns its reply if it refuses."""
@@ -213,7 +206,7 @@ class ChangeStreams:
     def _due(self, running: Running, history: History, stream: _Stream, size: int) -> list[Any]:
         """The events that the member and a majority have, at most `size`."""
         replica_set = running.replica_set
-        member = _member(running, stream.member)
+        member = serving_member(running, stream.member)
         up_to = replica_set.shown_to_stream(member)
         is_newest = up_to >= replica_set.oplog.last
         until = history.timestamp(up_to)
@@ -229,30 +222,19 @@ class ChangeStreams:
         return batch
 
     def _due_us(self, running: Running, history: History, stream: _Stream) -> int | None:
-        """When the oldest held event shows; `_NEVER`, or None if there is none."""
+        """When the oldest held event shows; `NEVER`, or None if there is none."""
         if not stream.held:
             return None
-        position = history.position_of(_time_of(stream.held[0]["_id"]))
-        replica_set = running.replica_set
-        member = _member(running, stream.member)
-        own_us = 0 if member.replication is None else member.replication.due_us(position)
-        majority_us = replica_set.acknowledged_us(position, replica_set.majority)
-        if own_us is None or majority_us is None:
-            return _NEVER
-        return max(own_us, majority_us)
+        member = serving_member(running, stream.member)
+        return shows_us(running.replica_set, member, _next_position(history, stream))
 
     def _check_patience(
-        self, running: Running, history: History, stream: _Stream, *, is_in_vain: bool
+        self, request: Request, history: History, stream: _Stream, *, in_vain: bool
     ) -> None:
-        stream.in_vain = stream.in_vain + 1 if is_in_vain else 0
-        if stream.in_vain < _IN_VAIN:
-            return
-        position = history.position_of(_time_of(stream.held[0]["_id"])) if stream.held else 0
-        raise EndlessWaitError(
-            f"a change stream on {stream.member}",
-            "a majority of the members, and the member itself, have the next event",
-            running.replica_set.laggards(position),
-        )
+        command = request.command
+        if stream.patience.asked(command, self._commands, in_vain=in_vain):
+            position = _next_position(history, stream)
+            raise endless(request.running.replica_set, stream.member, position, command)
 
     def _reply(
         self,
@@ -265,7 +247,7 @@ class ChangeStreams:
     ) -> bytes | None:
         with self._lock:
             running = forwarded.request.running
-            applied = running.replica_set.applied(_member(running, stream.member))
+            applied = running.replica_set.applied(serving_member(running, stream.member))
             document = {
                 "cursor": {
                     name: batch,
@@ -300,13 +282,12 @@ def _take(stream: _Stream, cursor: Any, name: str) -> None:
     stream.is_closed = not cursor["id"]
 
 
+def _next_position(history: History, stream: _Stream) -> int:
+    """The position of the oldest held event."""
+    return history.position_of(_time_of(stream.held[0]["_id"]))
+
+
 def _time_of(token: Any) -> Timestamp:
     """The optime that a resume token tells: a type byte, seconds, increment, each as hex digits."""
     data = token["_data"]
     return Timestamp(int(data[2:10], 16), int(data[10:18], 16))
-
-
-def _member(running: Running, name: str) -> Member:
-    """The member of that name; the primary if the set of the running test has none."""
-    members = running.replica_set.members
-    return next((member for member in members if member.name == name), members[0])

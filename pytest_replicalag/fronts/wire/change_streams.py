@@ -2,44 +2,37 @@
 
 MongoDB manual, Change Streams; driver specification, Change Streams.
 
-A `getMore` waits for real, up to its `maxTimeMS`, for somebody to write. An event that is there but
-not on a majority yet becomes due at a simulated time: if nobody else has sent a command for a
-moment, simulated time goes there. A client that is busy is not overtaken, so a stream that is read
-in the background does not make its lag vanish.
+A `getMore` waits for real, up to its `maxTimeMS`, for somebody to write; what happens meanwhile is
+said in `stream_patience`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from bson import Int64
 
 from pytest_replicalag.engines.memory.change_streams import ChangeStream
-from pytest_replicalag.errors import EndlessWaitError
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, ServerCursor
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
+from pytest_replicalag.fronts.wire.stream_patience import (
+    IDLE_S,
+    NEVER,
+    Patience,
+    await_ms,
+    endless,
+    let_come,
+    serving_member,
+    shows_us,
+)
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.member import Member
 
 __all__ = ["ChangeStreams", "StreamSource"]
-
-_AWAIT_MS: Final = 1_000
-"""How long a `getMore` waits for events if it does not say."""
-
-_NEVER: Final = -1
-"""Stands for the time at which something happens that never does."""
-
-_IN_VAIN: Final = 3
-"""How many times in a row a client may ask for what can never come, while nobody else does
-anything. A server cannot tell a driver's `try_next`, which asks once, from `next`, which asks for
-ever."""
-
-_IDLE_S: Final = 0.05
-"""A moment: nobody else has sent a command for so long."""
 
 
 class StreamSource:
@@ -48,13 +41,13 @@ class StreamSource:
     Attributes:
         stream: The stream.
         member: The name of the member that serves it for all its life.
-        in_vain: How many times in a row it was asked for what can never come.
+        patience: How often it was asked for what can never come.
     """
 
-    def __init__(self, stream: ChangeStream, member: str) -> None:
+    def __init__(self, stream: ChangeStream, member: str, patience: Patience) -> None:
         self.stream = stream
         self.member = member
-        self.in_vain = 0
+        self.patience = patience
 
     @property
     def is_exhausted(self) -> bool:
@@ -106,7 +99,7 @@ class ChangeStreams:
             pipeline,
             running.replica_set.applied(member),
         )
-        source = StreamSource(stream, member.name)
+        source = StreamSource(stream, member.name, Patience(self._commands))
         size = (request.command.get("cursor") or {}).get("batchSize")
         batch = stream.next_batch(
             self._up_to(running, member), FIRST_BATCH if size is None else size
@@ -124,8 +117,7 @@ class ChangeStreams:
             EndlessWaitError: An event is there that no majority will ever have.
         """
         loop = asyncio.get_running_loop()
-        asked = self._commands
-        limit_ms = request.command.get("maxTimeMS", _AWAIT_MS)
+        limit_ms = await_ms(request.command)
         end_s = loop.time() + limit_ms / 1_000
         while True:
             with self._set.governor.lock:
@@ -136,24 +128,21 @@ class ChangeStreams:
                 # How often a client asks in vain hangs on real time, so only this takes time.
                 request.running.replica_set.clock.round_trip()
             if reply["nextBatch"] or not reply["id"] or left_s <= 0:
-                is_in_vain = due_us == _NEVER and asked == self._commands
-                self._check_patience(request.running, cursor, is_in_vain=is_in_vain)
+                in_vain = due_us == NEVER and not reply["nextBatch"]
+                self._check_patience(request, cursor, in_vain=in_vain)
                 return {"cursor": reply}
             commands = self._commands
-            await pause(min(left_s, _IDLE_S))
-            if due_us in (None, _NEVER) or commands != self._commands:
+            await pause(min(left_s, IDLE_S))
+            if due_us is None or due_us == NEVER or commands != self._commands:
                 continue
             with self._set.governor.lock:
-                running = self._set.running()
-                assert due_us is not None
-                if due_us <= running.replica_set.clock.now_us + limit_ms * 1_000:
-                    running.seconds_until(due_us)
+                let_come(self._set.running(), due_us, limit_ms)
 
     def _reply(self, request: Request, cursor: ServerCursor) -> dict[str, Any]:
         source = cursor.source
         assert isinstance(source, StreamSource)
         running = request.running = self._set.running()
-        member = _member(running, source.member)
+        member = serving_member(running, source.member)
         size = request.command.get("batchSize") or FIRST_BATCH
         batch = source.stream.next_batch(self._up_to(running, member), size)
         request.position = running.replica_set.applied(member)
@@ -173,35 +162,17 @@ class ChangeStreams:
         return replica_set.shown_to_stream(member)
 
     def _due_us(self, running: Running, cursor: ServerCursor) -> int | None:
-        """When the oldest hidden event shows; `_NEVER`, or None if there is none."""
+        """When the oldest hidden event shows; `NEVER`, or None if there is none."""
         source = cursor.source
         assert isinstance(source, StreamSource)
         position = source.stream.next_position
         if position is None:
             return None
-        replica_set = running.replica_set
-        member = _member(running, source.member)
-        own_us = 0 if member.replication is None else member.replication.due_us(position)
-        majority_us = replica_set.acknowledged_us(position, replica_set.majority)
-        if own_us is None or majority_us is None:
-            return _NEVER
-        return max(own_us, majority_us)
+        return shows_us(running.replica_set, serving_member(running, source.member), position)
 
-    def _check_patience(self, running: Running, cursor: ServerCursor, *, is_in_vain: bool) -> None:
-        source = cursor.source
+    def _check_patience(self, request: Request, cursor: ServerCursor, *, in_vain: bool) -> None:
+        source, command = cursor.source, request.command
         assert isinstance(source, StreamSource)
-        source.in_vain = source.in_vain + 1 if is_in_vain else 0
-        if source.in_vain < _IN_VAIN:
-            return
-        position = source.stream.next_position or 0
-        raise EndlessWaitError(
-            f"a change stream on {source.member}",
-            "a majority of the members, and the member itself, have the next event",
-            running.replica_set.laggards(position),
-        )
-
-
-def _member(running: Running, name: str) -> Member:
-    """The member of that name; the primary if the set of the running test has none."""
-    members = running.replica_set.members
-    return next((member for member in members if member.name == name), members[0])
+        if source.patience.asked(command, self._commands, in_vain=in_vain):
+            position = source.stream.next_position or 0
+            raise endless(request.running.replica_set, source.member, position, command)
