@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["JOINING", "joined", "joined_by"]
+__all__ = ["JOINING", "joined", "joined_by", "stages"]
 
 JOINING: Final = ("$lookup", "$graphLookup", "$unionWith")
 """Stages that read another collection."""
+
+
+def stages(pipeline: Any) -> Iterator[str]:
+    """The names of a pipeline's stages, and of those of the pipelines in them."""
+    for stage in pipeline if isinstance(pipeline, (list, tuple)) else ():
+        for name, value in stage.items() if isinstance(stage, Mapping) else ():
+            yield name
+            if not isinstance(value, Mapping):
+                continue
+            for inner in value.values() if name == "$facet" else [value.get("pipeline")]:
+                yield from stages(inner)
 
 
 def joined(part: Any) -> Iterator[str]:

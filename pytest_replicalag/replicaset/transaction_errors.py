@@ -17,15 +17,18 @@ from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = [
     "aborted",
-    "check_database",
+    "check_namespace",
     "command_refused",
     "index_refused",
     "not_started",
     "refused",
     "snapshot_outdated",
     "snapshot_unavailable",
+    "stage_not_permitted",
+    "stage_not_supported",
     "stage_refused",
-    "stream_refused",
+    "system_write_refused",
+    "views_refused",
     "write_conflict",
 ]
 
@@ -98,14 +101,37 @@ _DATABASES: Final = {
 }
 
 
-def check_database(name: str) -> None:
-    """Refuse a database that no transaction may touch.
+def check_namespace(database: str, collection: str) -> None:
+    """Refuse what no transaction may touch; it does not end the transaction.
 
     Raises:
         OperationFailure: Error 263.
     """
-    if name in _DATABASES:
-        raise refused(f"Cannot run command against {_DATABASES[name]} in a transaction.")
+    if database in _DATABASES:
+        raise refused(f"Cannot run command against {_DATABASES[database]} in a transaction.")
+    if collection == "system.profile":
+        namespace = f"'{database}.{collection}' collection"
+        raise refused(f"Cannot run command against the {namespace} in a transaction.")
+
+
+def views_refused() -> OperationFailure:
+    """Error 51071: a read of the views there are."""
+    message = "Cannot query system.views within a transaction"
+    return operation_failure(51071, "Location51071", message)
+
+
+def system_write_refused(command: str, namespace: str) -> OperationFailure:
+    """Error 50791, or another one of some commands: a write to a system collection.
+
+    Args:
+        command: The command.
+        namespace: Database and collection.
+    """
+    message = f"Cannot write to system collection {namespace} within a transaction."
+    if command == "createIndexes":
+        return refused(message)
+    code = 50781 if command in ("findAndModify", "findandmodify") else 50791
+    return operation_failure(code, f"Location{code}", message)
 
 
 def command_refused(command: str) -> OperationFailure:
@@ -119,12 +145,17 @@ def command_refused(command: str) -> OperationFailure:
     return refused(f"Cannot run '{command}' in a multi-document transaction.{advice}")
 
 
-def stream_refused() -> OperationFailure:
-    """Error 263: a change stream."""
+def stage_not_permitted(stage: str) -> OperationFailure:
+    """Error 263: an aggregation stage that tells of no documents, such as a change stream's."""
     return refused(
-        "Operation not permitted in transaction :: caused by :: Aggregation stage $changeStream "
-        "cannot run within a multi-document transaction."
+        f"Operation not permitted in transaction :: caused by :: Aggregation stage {stage} cannot "
+        "run within a multi-document transaction."
     )
+
+
+def stage_not_supported(stage: str) -> OperationFailure:
+    """Error 263: an aggregation stage that reads, and that no transaction has."""
+    return refused(f"Stage not supported inside of a multi-document transaction: {stage}")
 
 
 def stage_refused(stage: str) -> OperationFailure:

@@ -596,6 +596,28 @@ def an_aborted_transaction_leaves_nothing(d):
 
 
 @scenario
+def a_transaction_has_no_unions_and_no_system_collections(d):
+    c = seeded(d)
+    views, functions = d.collection("system.views"), d.collection("system.js")
+    attempts: dict[str, Callable[[Any], Any]] = {
+        "union": lambda s: list(c.aggregate([{"$unionWith": "other"}], session=s)),
+        "views": lambda s: views.find_one({}, session=s),
+        "distinct": lambda s: views.distinct("_id", session=s),
+        "insert": lambda s: functions.insert_one({"_id": 1}, session=s),
+        "update": lambda s: functions.update_one({}, {"$set": {"x": 1}}, session=s),
+        "find and delete": lambda s: functions.find_one_and_delete({}, session=s),
+        "index": lambda s: functions.create_index("x", session=s),
+    }
+    for name, attempt in attempts.items():
+        with d.client.start_session() as session:
+            session.start_transaction()
+            c.insert_one({"_id": name}, session=session)
+            yield name, told(lambda: attempt(session))  # noqa: B023
+            yield told(session.commit_transaction)
+    yield everywhere(d)
+
+
+@scenario
 def a_transaction_conflicts_with_what_was_written_since(d):
     c = seeded(d)
     c.create_index("x", unique=True)

@@ -61,7 +61,7 @@ from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.requests import Requests
 from pytest_replicalag.fronts.wire.status import Status
 from pytest_replicalag.fronts.wire.write_replies import not_primary
-from pytest_replicalag.replicaset.transaction_errors import check_database as check_transactional
+from pytest_replicalag.replicaset.transaction_errors import check_namespace as check_transactional
 
 __all__ = ["ForwardingFront"]
 
@@ -221,7 +221,7 @@ class ForwardingFront:
         begins = bool(request.command.get("startTransaction"))
         if request.name not in (BEGINNINGS if begins else IN_TRANSACTIONS):
             return self._pass(forwarded)
-        check_transactional(request.database)
+        check_transactional(request.database, request.collection)
         raise not_primary(request)
 
     def _aggregate(self, forwarded: Forwarded) -> bytes | None:

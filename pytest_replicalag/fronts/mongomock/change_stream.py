@@ -175,7 +175,7 @@ class ChangeStream:
                 with self._governor.lock:
                     session.transaction.enter(self._front.engine, self._front.attach(), 0)
                     session.transaction.drop()
-                raise transaction_errors.stream_refused()
+                raise transaction_errors.stage_not_permitted("$changeStream")
             if session.is_snapshot:
                 level = "snapshot"
         if level not in (None, "majority"):

@@ -23,6 +23,7 @@ from pytest_replicalag.fronts.mongomock.transactions import (
     State,
 )
 from pytest_replicalag.fronts.reading import Target
+from pytest_replicalag.fronts.transactional import check_read, check_write
 from pytest_replicalag.records import Commit
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.error_labels import UNKNOWN_COMMIT_RESULT
@@ -83,6 +84,7 @@ class InTransaction:
             if operation == "aggregate":
                 stage = next(name for name in _WRITING_STAGES if name in str(args[0]))
                 raise transaction_errors.stage_refused(stage)
+            check_write(_command(operation), target.database, target.collection)
             if running is not None:
                 number = session.number
                 session.transaction.writes.append(
@@ -102,6 +104,8 @@ class InTransaction:
             )
 
         def run(transaction: Transaction, running: Running | None) -> Any:
+            pipeline = comparable.arguments[0] if comparable.operation == "aggregate" else ()
+            check_read(target.collection, pipeline)
             if running is not None:
                 running.replica_set.clock.round_trip()
                 running.count_read(may_be_stale=False)
@@ -117,7 +121,7 @@ class InTransaction:
         run: Callable[[Transaction, Running | None], Any],
     ) -> Any:
         try:
-            transaction_errors.check_database(target.database)
+            transaction_errors.check_namespace(target.database, target.collection)
         except OperationFailure:
             session.transaction.refuse()
             raise
@@ -247,6 +251,13 @@ def _write_concern(own: SessionTransaction, running: Running | None) -> dict[str
     else:
         concern = {} if running is None else dict(running.write_concern)
     return concern if own.attempts == 1 else {"wtimeout": 10_000, **concern, "w": "majority"}
+
+
+def _command(operation: str) -> str:
+    """The command of a method that writes, as far as a refusal of it tells."""
+    if operation.startswith("find_one_and_"):
+        return "findAndModify"
+    return "createIndexes" if operation.startswith("create_index") else operation
 
 
 def rebound(method: Callable[..., Any], target: Target, client: Any) -> Callable[..., Any]:

@@ -82,7 +82,7 @@ class ChangeStreams:
     def open(self, request: Request) -> Reply:
         """Answer the `aggregate` that opens a stream."""
         if request.in_transaction:
-            raise transaction_errors.stream_refused()
+            raise transaction_errors.stage_not_permitted("$changeStream")
         level = (request.command.get("readConcern") or {}).get("level", "majority")
         if level != "majority":
             raise server_errors.stream_read_concern(level)

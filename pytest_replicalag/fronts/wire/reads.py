@@ -15,6 +15,7 @@ from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.in_words import in_words
 from pytest_replicalag.fronts.reading import Asked, Target, answer
 from pytest_replicalag.fronts.subject import Subject
+from pytest_replicalag.fronts.transactional import check_read
 from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, Documents, Source
 from pytest_replicalag.fronts.wire.kinds import counts_metadata
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
@@ -183,6 +184,7 @@ class Reads:
         assert request.session is not None
         transaction = request.session.transaction
         assert transaction is not None
+        check_read(request.collection, request.command.get("pipeline"))
         request.running.replica_set.clock.round_trip()
         request.running.count_read(may_be_stale=False)
         target = self.target(request, transaction.client)

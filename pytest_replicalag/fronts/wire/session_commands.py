@@ -15,6 +15,7 @@ from pytest_replicalag.engines.memory.commands.types import wrong_type
 from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES, ServerSession, Sessions
+from pytest_replicalag.replicaset import transaction_errors
 
 __all__ = ["SessionCommands"]
 
@@ -65,10 +66,16 @@ class SessionCommands:
         self._cursors.close_session(session)
 
     def list_in_place(self, request: Request) -> None:
-        """Put the sessions there are in place of a pipeline's stage that asks for them."""
+        """Put the sessions there are in place of a pipeline's stage that asks for them.
+
+        Raises:
+            OperationFailure: It is a transaction that asks.
+        """
         pipeline = request.command["pipeline"]
         if not pipeline or "$listLocalSessions" not in pipeline[0] or request.collection:
             return
+        if request.in_transaction:
+            raise transaction_errors.stage_not_permitted("$listLocalSessions")
         now = datetime.now(timezone.utc)
         sessions = [
             {"_id": {"id": session.lsid["id"], "uid": _NOBODY}, "lastUse": now}

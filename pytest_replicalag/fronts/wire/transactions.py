@@ -66,7 +66,7 @@ class Transactions:
                     f"Cannot start a transaction with {_ENDINGS[request.name]}"
                 )
             return run(request)
-        transaction_errors.check_database(request.database)
+        transaction_errors.check_namespace(request.database, request.collection)
         _check_place(request)
         if not request.member.is_primary:
             raise not_primary(request)

@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
+from pytest_replicalag.fronts.transactional import check_write
 from pytest_replicalag.fronts.wire.kinds import (
     CATALOG_WRITES,
     NOT_WAITING,
@@ -160,6 +161,7 @@ class Writes:
         if request.name == "aggregate":
             stage = next(stage for stage in WRITING_STAGES if stage in str(request.command))
             raise transaction_errors.stage_refused(stage)
+        check_write(request.name, request.database, request.collection)
         self._log(request)
         request.session.wrote(request.running.journal.write)
         run = commands.catalog if request.name in CATALOG_WRITES else commands.write

@@ -251,6 +251,24 @@ def test_ping_and_system_databases(lag, session):
         session.abort_transaction()
 
 
+@pytest.mark.parametrize(
+    ("run", "code"),
+    [
+        (lambda db, s: list(db.items.aggregate([{"$unionWith": "x"}], session=s)), 263),
+        (lambda db, s: db["system.views"].find_one(session=s), 51071),
+        (lambda db, s: db["system.js"].insert_one({}, session=s), 50791),
+        (lambda db, s: db["system.js"].find_one_and_delete({}, session=s), 50781),
+        (lambda db, s: db["system.js"].create_index("a", session=s), 263),
+    ],
+    ids=["$unionWith", "find", "insert_one", "find_one_and_delete", "create_index"],
+)
+def test_what_a_transaction_may_not_read_or_write_ends_it(lag, session, run, code):
+    session.start_transaction()
+    lag.client.shop.items.insert_one({"_id": 7}, session=session)
+    assert failed(lambda: run(lag.client.shop, session)).code == code
+    assert failed(session.commit_transaction).code == 251
+
+
 @pytest.mark.parametrize(("level", "code"), [("linearizable", 72), ("available", 72), ("bogus", 9)])
 def test_read_concern_levels_that_no_transaction_has(items, session, level, code):
     session.start_transaction(read_concern=ReadConcern(level))
