@@ -20,8 +20,8 @@ from pytest_replicalag.engines.memory.commands.checks import check_fields
 from pytest_replicalag.engines.memory.commands.fields import COMMANDS, CommandFields
 from pytest_replicalag.engines.memory.commands.lacking import LACKING
 from pytest_replicalag.engines.memory.commands.names import check_database
-from pytest_replicalag.engines.memory.commands.reads import read
-from pytest_replicalag.engines.memory.commands.writes import Statement, write
+from pytest_replicalag.engines.memory.commands.reads import read, read_to_write
+from pytest_replicalag.engines.memory.commands.writes import Statement, write, write_out
 
 __all__ = [
     "COMMANDS",
@@ -32,5 +32,7 @@ __all__ = [
     "check_database",
     "check_fields",
     "read",
+    "read_to_write",
     "write",
+    "write_out",
 ]

@@ -38,7 +38,7 @@ from pytest_replicalag.engines.memory.comparison import (
 from pytest_replicalag.engines.memory.library import Library, library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["find_of", "read", "sort_of"]
+__all__ = ["find_of", "read", "read_to_write", "sort_of"]
 
 _RANDOM = ("$sample", "$rand")
 
@@ -135,6 +135,21 @@ def read(name: str, command: Mapping[str, Any], library: Library) -> Comparable:
         filter=filter,
         ignores_order=True,
     )
+
+
+def read_to_write(command: Mapping[str, Any]) -> Comparable:
+    """What a pipeline reads whose last stage writes what it finds; told as it was called.
+
+    Args:
+        command: An `aggregate` that ends in `$out` or `$merge`.
+
+    Raises:
+        OperationFailure: It is not valid, or not supported.
+    """
+    pipeline = command["pipeline"]
+    check_pipeline(pipeline)
+    told = describe("aggregate", command)
+    return _aggregate({**command, "pipeline": pipeline[:-1]}, *told)
 
 
 def filter_of(command: Mapping[str, Any], field: str, variables: Variables | None = None) -> Any:

@@ -15,7 +15,7 @@ from pytest_replicalag.engines.memory.commands.hints import check_hint
 from pytest_replicalag.engines.memory.commands.identities import check_id, with_own_id
 from pytest_replicalag.engines.memory.commands.reads import (
     filter_of,
-    run_pipeline,
+    read_to_write,
     stages_of,
 )
 from pytest_replicalag.engines.memory.commands.types import NUMBER, is_deeper, type_name
@@ -35,7 +35,7 @@ from pytest_replicalag.engines.memory.commands.variables import (
 from pytest_replicalag.engines.memory.library import library_of
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["Statement", "write"]
+__all__ = ["Statement", "write", "write_out"]
 
 _MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _MAX_LEVELS: Final = 181
@@ -96,13 +96,11 @@ def write(
     Raises:
         OperationFailure: The command as a whole failed.
     """
-    target = command[name] if isinstance(command[name], str) else "$cmd.aggregate"
-    collection = collection_of(client, command["$db"], target)
+    collection = _own_collection(name, command, client)
     if name in ("findAndModify", "findandmodify"):
         return find_and_modify(collection, command)
     if name == "aggregate":
-        _write_out(collection, command)
-        return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": collection.full_name}}
+        return write_out(command, client, read_to_write(command).run(collection))
     if name == "delete":
         _check_limits(command["deletes"])
     if name == "update":
@@ -140,33 +138,55 @@ def collection_of(client: Any, database: str, name: str) -> Any:
     return collection
 
 
-def _write_out(collection: Any, command: Mapping[str, Any]) -> None:
-    """Run a pipeline whose last stage writes what it finds."""
-    stages = stages_of(command["pipeline"], variables_of(command))
-    check_hint(collection, command.get("hint"))
-    database, name = _target_of(stages[-1], command["$db"])
-    target = collection_of(collection.database.client, database, name)
-    found = [
-        document if "_id" in document else {"_id": ObjectId(), **document}
-        for document in run_pipeline(collection, stages[:-1])
+def _own_collection(name: str, command: Mapping[str, Any], client: Any) -> Any:
+    """The collection that a command is sent to."""
+    own = command[name] if isinstance(command[name], str) else "$cmd.aggregate"
+    return collection_of(client, command["$db"], own)
+
+
+def write_out(command: Mapping[str, Any], client: Any, found: list[Any]) -> dict[str, Any]:
+    """Let the last stage of a pipeline write; returns the fields of the reply.
+
+    Args:
+        command: An `aggregate` that ends in `$out` or `$merge`.
+        client: The library's client with the data.
+        found: The documents that the stages before it have found.
+
+    Raises:
+        OperationFailure: It cannot write them.
+    """
+    last = stages_of(command["pipeline"], variables_of(command))[-1]
+    own = _own_collection("aggregate", command, client)
+    target = collection_of(client, *_target_of(last, command["$db"]))
+    documents = [
+        document if "_id" in document else {"_id": ObjectId(), **document} for document in found
     ]
-    library = library_of(collection.database.client)
-    assert library is not None
-    if "$out" not in stages[-1]:
+    if "$out" in last:
+        _replace(target, documents)
+    elif documents:
         ensure_created(target)
-        with server_errors(target):
-            library.run_stages(found, collection.database, stages[-1:])
-        return
+        _run_stage(target, documents, own.database, last)
+    return {"cursor": {"firstBatch": [], "id": Int64(0), "ns": own.full_name}}
+
+
+def _replace(target: Any, documents: list[Any]) -> None:
+    """Let documents be all that a collection has; it keeps its indexes."""
     indexes = dict(target._store.indexes)
     if any(index.get("unique") for index in indexes.values()):
         raise not_supported("$out into a collection with a unique index")
-    with server_errors(target):
-        library.run_stages(found, collection.database, [{"$out": target.name}])
+    _run_stage(target, documents, target.database, {"$out": target.name})
     if not target._store._is_force_created:  # so that it stays when its documents are deleted
         target._store.create()
     for name, index in indexes.items():
         if name not in target._store.indexes:  # the library drops them with the documents
             target._store.create_index(name, index)
+
+
+def _run_stage(target: Any, documents: list[Any], database: Any, stage: dict[str, Any]) -> None:
+    library = library_of(database.client)
+    assert library is not None
+    with server_errors(target):
+        library.run_stages(documents, database, [stage])
 
 
 def _target_of(stage: Mapping[str, Any], database: str) -> tuple[str, str]:

@@ -195,6 +195,12 @@ class TestLet:
             run("find", "c", filter={"$expr": inner}, let={"v": 2})
 
 
+def test_a_merge_of_nothing_makes_no_collection(run: Any) -> None:
+    run("aggregate", "c", pipeline=[{"$merge": "d"}], cursor={})
+    run("aggregate", "c", pipeline=[{"$out": "e"}], cursor={})
+    assert [collection["name"] for collection in run("listCollections", 1)] == ["e"]
+
+
 def test_out_keeps_indexes(run: Any, refused: Any) -> None:
     run("insert", "c", documents=[{"_id": 1}])
     run("insert", "d", documents=[{"_id": 2}])
