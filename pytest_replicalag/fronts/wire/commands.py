@@ -27,6 +27,7 @@ from pytest_replicalag.fronts.wire.introductions import (
     metadata_sent_again,
 )
 from pytest_replicalag.fronts.wire.kinds import BACKGROUND, HELLOS, opens_stream, writes_out
+from pytest_replicalag.fronts.wire.outputs import Outputs
 from pytest_replicalag.fronts.wire.protocol import RequestedCloseError
 from pytest_replicalag.fronts.wire.reads import Reads, pause
 from pytest_replicalag.fronts.wire.request import Reply, Request
@@ -94,6 +95,7 @@ class Commands:
         self._handshake = Handshake(simulated_set)
         self._reads = Reads(simulated_set, self._cursors)
         self._writes = Writes(simulated_set, self._reads)
+        self._outputs = Outputs(simulated_set, self._reads, self._writes)
         self._transactions = Transactions(simulated_set, self._writes, self._cursors)
         simulated_set.when_it_changes(self._sessions.start_anew)
         simulated_set.when_it_changes(self._fail_points.clear)
@@ -135,7 +137,10 @@ class Commands:
             "find": read("Documents that match, on the member that serves the read."),
             "aggregate": Command(
                 run=self._aggregate,
-                summary="A pipeline; `$out` and `$merge` write on the primary; `$changeStream`.",
+                summary=(
+                    "A pipeline; `$out` and `$merge` write on the primary what the member that "
+                    "serves the read has; `$changeStream`."
+                ),
                 in_transaction=True,
                 has_fields=True,
             ),
@@ -359,7 +364,7 @@ class Commands:
             return self._streams.open(request)
         self._session_commands.list_in_place(request)
         if writes_out(request):
-            return self._writes.write(request)
+            return self._outputs.aggregate(request)
         return self._reads.read(request)
 
     def _hello(self, request: Request) -> Reply:

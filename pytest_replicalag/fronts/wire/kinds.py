@@ -19,6 +19,7 @@ __all__ = [
     "counts_metadata",
     "opens_stream",
     "writes_out",
+    "writing_stage",
 ]
 
 HELLOS: Final = ("hello", "isMaster", "ismaster")
@@ -75,6 +76,12 @@ def writes_out(request: Request) -> bool:
     if not isinstance(pipeline, list) or not pipeline or not isinstance(pipeline[-1], Mapping):
         return False
     return any(stage in pipeline[-1] for stage in WRITING_STAGES)
+
+
+def writing_stage(request: Request) -> str:
+    """The name of the last stage of a pipeline that writes."""
+    name: str = next(iter(request.command["pipeline"][-1]))
+    return name
 
 
 def counts_metadata(request: Request) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from bson import Int64, Timestamp
 
@@ -31,6 +31,9 @@ READS: Final = ("find", "aggregate", "count", "distinct")
 
 _LOCAL: Final = ReadConcern()
 
+Replies: TypeAlias = Callable[[Any, ReadPlan], Reply | Awaitable[Reply]]
+"""Makes a reply of what was found, and where."""
+
 
 class Reads:
     """Answers reads.
@@ -54,13 +57,43 @@ class Reads:
         comparable = commands.read(request.name, request.command, self._engine.library)
         if request.in_transaction:
             return self._read_in_transaction(request, comparable)
-        running = request.running
+        self.travel(request)
+        member = self.choose(request, comparable)
+
+        def reply(found: Any, plan: ReadPlan) -> Reply:
+            reply = self._reply(request, comparable, found)
+            self.tell_snapshot(request, plan.position, reply)
+            return reply
+
+        return self.read_on(request, comparable, member, reply)
+
+    def travel(self, request: Request) -> None:
+        """Let a read arrive: a round trip has passed, and what has expired meanwhile is gone."""
         if self._engine.server.expires:
             self._engine.expire()
-        running.replica_set.clock.round_trip()
+        request.running.replica_set.clock.round_trip()
+
+    def choose(self, request: Request, comparable: Comparable) -> Member:
+        """The member that serves a read.
+
+        Raises:
+            OperationFailure: A secondary was asked for what only a primary answers.
+        """
         preference = self.preferences.preference(request)
-        subject = Subject(request.namespace, comparable.reads_others)
-        member = self.preferences.serving(request, preference, subject=subject)
+        return self.preferences.serving(request, preference, subject=_subject(request, comparable))
+
+    def read_on(
+        self, request: Request, comparable: Comparable, member: Member, reply: Replies
+    ) -> Reply | Awaitable[Reply]:
+        """Read on the member that has been chosen; the caller holds the lock.
+
+        Args:
+            request: The command.
+            comparable: What it reads.
+            member: The member that serves it.
+            reply: Makes the reply, of what is found and where.
+        """
+        running = request.running
         came = partial(self._engine.came_between, request.database, request.collection)
         concern = of_collection(running.replica_set, member, self.concern(request), came)
         wait = running.start_read(
@@ -69,11 +102,11 @@ class Reads:
         return self.after(
             request,
             wait,
-            lambda: self._finish(request, comparable, member, concern, preference, subject),
+            lambda: reply(*self._find(request, comparable, member, concern)),
         )
 
     def after(
-        self, request: Request, wait: Wait, finish: Callable[[], Reply]
+        self, request: Request, wait: Wait, finish: Callable[[], Reply | Awaitable[Reply]]
     ) -> Reply | Awaitable[Reply]:
         """What `finish` replies, once a wait is over."""
         if wait.until_us:
@@ -89,13 +122,14 @@ class Reads:
         request: Request,
         seconds: float,
         error: Exception | None,
-        finish: Callable[[], Reply],
+        finish: Callable[[], Reply | Awaitable[Reply]],
     ) -> Reply:
         await pause(seconds)
         if error is not None:
             raise error
         with self._set.governor.lock:
-            return finish()
+            reply = finish()
+        return reply if isinstance(reply, Mapping) else await reply
 
     # -- how it was asked ------------------------------------------------------------------------
 
@@ -135,22 +169,17 @@ class Reads:
             live=live.get_database(request.database).collection(request.collection, codec_options),
         )
 
-    # -- what it replies -------------------------------------------------------------------------
+    # -- what it finds and replies ---------------------------------------------------------------
 
-    def _finish(
-        self,
-        request: Request,
-        comparable: Comparable,
-        member: Member,
-        concern: ReadConcern,
-        preference: Any,
-        subject: Subject,
-    ) -> Reply:
+    def _find(
+        self, request: Request, comparable: Comparable, member: Member, concern: ReadConcern
+    ) -> tuple[Any, ReadPlan]:
+        """What a read finds, and where."""
         running = request.running
         asked_for = _LOCAL if counts_metadata(request) else concern
-        plan = running.finish_read(member, asked_for, subject)
+        plan = running.finish_read(member, asked_for, _subject(request, comparable))
         asked = Asked(
-            read_preference=lambda: in_words(preference),
+            read_preference=lambda: in_words(self.preferences.preference(request)),
             level=concern.level,
             session=request.session_number,
             client=None,
@@ -158,25 +187,30 @@ class Reads:
         )
         self._engine.attach(running.journal)
         target = self.target(request)
-        result = answer(self._engine, comparable, target, running, plan, asked)
+        found = answer(self._engine, comparable, target, running, plan, asked)
         request.position = plan.position
         if concern.level != "majority":
             request.position = max(plan.position, running.replica_set.applied(member))
-        reply = self._reply(request, comparable, result)
-        if concern.level == "snapshot":
-            self._tell_snapshot(request, plan, reply)
-        return reply
+        return found, plan
 
-    def _tell_snapshot(self, request: Request, plan: ReadPlan, reply: dict[str, Any]) -> None:
-        """Tell the driver the time of the snapshot, and keep it for its session."""
+    def tell_snapshot(self, request: Request, position: int, reply: dict[str, Any]) -> None:
+        """Tell the driver the time of the snapshot, if it reads one, and keep it for its session.
+
+        Args:
+            request: The read.
+            position: Where it was answered.
+            reply: The reply, to which the time is added.
+        """
+        if self.concern(request).level != "snapshot":
+            return
         running = request.running
         if request.session is not None:
-            request.session.keep(running, plan.position)
-        at: Timestamp = running.replica_set.oplog.timestamp(plan.position)
+            request.session.keep(running, position)
+        at: Timestamp = running.replica_set.oplog.timestamp(position)
         if "cursor" not in reply:
             reply["atClusterTime"] = at
             return
-        store = self._engine.past(plan.position).versions(request.database, request.collection)
+        store = self._engine.past(position).versions(request.database, request.collection)
         if request.name == "aggregate" or store.is_created:
             reply["cursor"]["atClusterTime"] = at
 
@@ -226,6 +260,11 @@ class Reads:
             number = cursor.number
         namespace = request.cursor_namespace
         return {"cursor": {"firstBatch": batch, "id": Int64(number), "ns": namespace}}
+
+
+def _subject(request: Request, comparable: Comparable) -> Subject:
+    """What a read reads."""
+    return Subject(request.namespace, comparable.reads_others)
 
 
 def batch_last(reply: Mapping[str, Any]) -> dict[str, Any]:

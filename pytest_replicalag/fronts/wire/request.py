@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_replicalag.call_sites import Caller, Client
 from pytest_replicalag.fronts.governor import Running
@@ -16,10 +16,22 @@ from pytest_replicalag.replicaset.member import Member
 if TYPE_CHECKING:
     from pytest_replicalag.fronts.wire.sessions import ServerSession
 
-__all__ = ["Reply", "Request"]
+__all__ = ["Found", "Reply", "Request"]
 
 Reply = Mapping[str, Any]
 """A reply's own fields; `ok` and the times are added to it."""
+
+
+class Found(NamedTuple):
+    """What a secondary has found for a pipeline that writes, which the primary is to write.
+
+    Attributes:
+        documents: The documents.
+        position: Where they were read.
+    """
+
+    documents: list[Any]
+    position: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +57,7 @@ class Request:
             write.
         position: Of the reply's `operationTime`, once it is known.
         write: The record of what it writes, if it does.
+        found: What a secondary hands over for it to write, if one does.
     """
 
     connection: Peer
@@ -63,6 +76,7 @@ class Request:
     applied: Applied | None = None
     position: int | None = None
     write: Write | None = None
+    found: Found | None = None
 
     @property
     def namespace(self) -> str:
@@ -88,6 +102,11 @@ class Request:
         """The collection's name; empty for commands on a database."""
         collection = self.command[self.name]
         return collection if isinstance(collection, str) else ""
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether it is a write that a secondary hands over: no other one chooses a member."""
+        return self.serving is not None and not self.serving.is_primary
 
     @property
     def in_transaction(self) -> bool:

@@ -8,13 +8,16 @@ from typing import Any, Final
 from bson import ObjectId
 from pymongo.errors import NotPrimaryError
 
+from pytest_replicalag.engines.memory.commands.errors import shown
 from pytest_replicalag.fronts.wire.kinds import ENDINGS
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, STATEMENTS
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.error_labels import RETRYABLE_WRITE, TRANSIENT_TRANSACTION
 
-__all__ = ["not_primary", "unacknowledged", "write_reply"]
+__all__ = ["hand_over_failed", "not_primary", "unacknowledged", "write_reply"]
+
+_MAX_TIME_EXPIRED: Final = 50
 
 _IN_ORDER: Final = ("writeErrors", "retriedStmtIds", "upserted", "nModified")
 
@@ -44,6 +47,26 @@ def unacknowledged(name: str, reply: Mapping[str, Any]) -> Mapping[str, Any]:
     if name not in STATEMENTS or "code" in reply:
         return reply
     return {"n": 0, "nModified": 0} if name == "update" else {"n": 0}
+
+
+def hand_over_failed(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reply of a secondary to whom the primary tells that a write concern was not met.
+
+    It fails with it, as was seen on a server; to a client, the primary would tell it beside the
+    result.
+
+    Args:
+        error: The write concern error.
+    """
+    message = f"PlanExecutor error during aggregation :: caused by :: {error['errmsg']}"
+    if error["code"] != _MAX_TIME_EXPIRED:
+        message += f"; Error details: {shown(error['errInfo'])}"
+    return {
+        "ok": 0.0,
+        "errmsg": message,
+        "code": error["code"],
+        "codeName": error["codeName"],
+    }
 
 
 def not_primary(request: Request) -> NotPrimaryError:

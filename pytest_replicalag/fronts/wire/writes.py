@@ -12,19 +12,18 @@ from pytest_replicalag.engines.describe import describe
 from pytest_replicalag.engines.memory import commands
 from pytest_replicalag.engines.memory.transactions import Blocked, Transaction
 from pytest_replicalag.fronts.transactional import check_write
-from pytest_replicalag.fronts.wire.kinds import (
-    CATALOG_WRITES,
-    NOT_WAITING,
-    WRITING_STAGES,
-    writes_out,
-)
-from pytest_replicalag.fronts.wire.read_preferences import check_secondary_ok
+from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, NOT_WAITING, WRITING_STAGES
 from pytest_replicalag.fronts.wire.reads import Reads, pause
-from pytest_replicalag.fronts.wire.request import Reply, Request
+from pytest_replicalag.fronts.wire.request import Found, Reply, Request
 from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, apply_once
 from pytest_replicalag.fronts.wire.sessions import TRANSACTION_LIFETIME_S
 from pytest_replicalag.fronts.wire.simulated_set import SimulatedSet
-from pytest_replicalag.fronts.wire.write_replies import not_primary, unacknowledged, write_reply
+from pytest_replicalag.fronts.wire.write_replies import (
+    hand_over_failed,
+    not_primary,
+    unacknowledged,
+    write_reply,
+)
 from pytest_replicalag.replicaset import server_errors, transaction_errors
 from pytest_replicalag.replicaset.read_concern import ReadConcern
 from pytest_replicalag.replicaset.write_concern import is_acknowledged
@@ -46,15 +45,22 @@ class Writes:
         self._reads = reads
 
     def write(self, request: Request) -> Reply | Awaitable[Reply]:
-        """Apply a write and wait for its write concern; the caller holds the lock."""
+        """Apply a write and wait for its write concern; the caller holds the lock.
+
+        Raises:
+            NotPrimaryError: It was sent to a secondary.
+        """
         if not request.member.is_primary:
-            if not writes_out(request):
-                raise not_primary(request)
-            check_secondary_ok(request.member, self._reads.preferences.preference(request))
+            raise not_primary(request)
+        return self.write_on_primary(request)
+
+    def write_on_primary(self, request: Request) -> Reply | Awaitable[Reply]:
+        """Apply a write on the primary, whichever member was asked, and wait as above."""
         if request.in_transaction:
             return self._write_in_transaction(request)
         concern = self.concern(request)
-        self._refuse_read_concern(request)
+        if request.command.get("readConcern"):  # only the times of its session are taken
+            self._reads.concern(request)
         if "txnNumber" in request.command and request.session is not None:
             request.applied = request.session.applied_by(request.command["txnNumber"])
         self._log(request)
@@ -122,6 +128,8 @@ class Writes:
             if name in CATALOG_WRITES:
                 self._check_free(request)
                 return dict(commands.catalog(name, command, engine.live_client))
+            if request.found is not None:
+                return self._write_found(request, request.found)
             applied = request.applied
             if applied is None or name not in RETRYABLE_WRITES:
                 return self._write(name, command)
@@ -132,10 +140,15 @@ class Writes:
     def _write(
         self, name: str, command: Mapping[str, Any], done: list[commands.Statement] | None = None
     ) -> dict[str, Any]:
-        engine = self._engine
-        if engine.has_transactions:
-            return engine.write_beside(lambda client: commands.write(name, command, client, done))
-        return commands.write(name, command, engine.live_client, done)
+        return self._engine.write_beside(lambda client: commands.write(name, command, client, done))
+
+    def _write_found(self, request: Request, found: Found) -> dict[str, Any]:
+        """Write what a secondary has found."""
+        reply = self._engine.write_beside(
+            lambda client: commands.write_out(request.command, client, found.documents)
+        )
+        self._reads.tell_snapshot(request, found.position, reply)
+        return reply
 
     def _in_order(self, request: Request, reply: dict[str, Any], position: int) -> dict[str, Any]:
         running = request.running
@@ -181,19 +194,6 @@ class Writes:
         sent: Mapping[str, Any] | None = request.command.get("writeConcern")
         return request.running.write_concern if sent is None else sent
 
-    def _refuse_read_concern(self, request: Request) -> None:
-        """A write may have the times of its session, and no other read concern.
-
-        Raises:
-            OperationFailure: It has; or its session's time has not come.
-        """
-        sent = request.command.get("readConcern")
-        if sent:
-            if sent.get("level") == "linearizable" and writes_out(request):
-                stage = next(iter(request.command["pipeline"][-1]))
-                raise server_errors.linearizable_refused(request.name, stage)
-            self._reads.concern(request)
-
     def acknowledged(
         self, request: Request, reply: Reply, position: int, concern: Mapping[str, Any]
     ) -> Reply | Awaitable[Reply]:
@@ -207,7 +207,9 @@ class Writes:
         operation = describe(request.name, request.command)[0]
         limit_ms = request.command.get("maxTimeMS")
         ending = running.start_acknowledgement(operation, position, concern, limit_ms)
-        if ending.error is not None:
+        if ending.error is not None and request.is_handed_over:
+            reply = hand_over_failed(ending.error)
+        elif ending.error is not None:
             reply = {**reply, "writeConcernError": ending.error}
             if request.name == "commitTransaction":  # it may have been: it is not to run again
                 reply.pop("errorLabels", None)
