@@ -67,14 +67,15 @@ def without_absent(forwarded: Forwarded, time: Timestamp, known: Timestamp) -> b
         known: The optime at which a collection must not be there to be taken for absent.
     """
     request, body = forwarded.request, forwarded.message.body
-    names = {request.collection, *joined(request.command.get("pipeline"))}
+    pipeline = decoded(body).get("pipeline")
+    names = {request.collection, *joined(pipeline)}
     upstream = forwarded.connection.upstream
     absent = {name for name in names if is_absent(upstream, request.database, name, known)}
     fields: dict[str, Any] = {}
     if request.collection in absent:
         fields[request.name] = _NOBODY
-    if "pipeline" in request.command:
-        fields["pipeline"] = _renamed(request.command["pipeline"], absent)
+    if pipeline is not None:
+        fields["pipeline"] = _renamed(pipeline, absent)
     reply = forwarded.exchange_body(snapshots.with_fields(snapshots.read_at(body, time), **fields))
     document = decoded(reply[BODY_AT:])
     cursor = document.get("cursor")

@@ -26,6 +26,7 @@ from pytest_replicalag.fronts.forwarding.change_streams import ChangeStreams
 from pytest_replicalag.fronts.forwarding.connection import ForwardedConnection
 from pytest_replicalag.fronts.forwarding.forwarded_set import ForwardedSet
 from pytest_replicalag.fronts.forwarding.members_data import MembersData
+from pytest_replicalag.fronts.forwarding.outputs import Outputs
 from pytest_replicalag.fronts.forwarding.pauses import pause
 from pytest_replicalag.fronts.forwarding.reads import Reads
 from pytest_replicalag.fronts.forwarding.request import Forwarded
@@ -119,7 +120,10 @@ class ForwardingFront:
         preferences = ReadPreferences()
         data = self._data = members_data(governor.lock)
         self._reads = Reads(self.endpoint_set, preferences, data)
-        self._writes = Writes(self.endpoint_set, preferences, self._sessions, data)
+        self._writes = Writes(self.endpoint_set, self._sessions, data)
+        self._outputs = Outputs(
+            self.endpoint_set, node, preferences, data, self._reads, self._writes
+        )
         self._streams = ChangeStreams(self.endpoint_set, preferences, data)
         self._table: Mapping[str, Callable[[Forwarded], bytes | None]] = {
             **dict.fromkeys((*WRITES, *ENDINGS), self._writes.write),
@@ -226,7 +230,8 @@ class ForwardingFront:
 
     def _aggregate(self, forwarded: Forwarded) -> bytes | None:
         if writes_out(forwarded.request):
-            return self._writes.write(forwarded)
+            self._wait_until_known(forwarded)
+            return self._outputs.aggregate(forwarded)
         if opens_stream(forwarded.request.command):
             self._wait_until_known(forwarded)
             return self._open_stream(forwarded)

@@ -6,7 +6,7 @@ MongoDB manual, Read Concern "snapshot"; driver specification, Causal Consistenc
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from bson import Timestamp
 
@@ -27,12 +27,37 @@ from pytest_replicalag.fronts.wire.concern_fields import check_read_concern
 from pytest_replicalag.fronts.wire.kinds import counts_metadata
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.request import Request
+from pytest_replicalag.records import PastRead
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.read_concern import ReadConcern, Wait
 
-__all__ = ["Reads"]
+__all__ = ["Planned", "Reads"]
 
 _LOCAL: Final = ReadConcern()
+
+
+class Planned(NamedTuple):
+    """Where a read is answered, by a member that may lag or with a read concern.
+
+    Attributes:
+        plan: By which member, and at which position.
+        concern: Its read concern.
+        is_old: Whether the data may be newer by now.
+        no_op: The position of the no-op that it makes, if it is linearizable.
+        told: The `operationTime` of the reply; None for the node's own.
+        seen: What its client had read of the namespace before, as new as it ever was.
+    """
+
+    plan: ReadPlan
+    concern: ReadConcern
+    is_old: bool
+    no_op: int
+    told: Timestamp | None
+    seen: PastRead | None
+
+    def with_time(self, reply: bytes) -> bytes:
+        """A reply at the time that it tells."""
+        return reply if self.told is None else with_operation_time(reply, self.told)
 
 
 class Reads:
@@ -76,13 +101,32 @@ class Reads:
 
     def _read_of_member(self, forwarded: Forwarded, history: History) -> bytes | None:
         """Answer a read of a member that may lag, or with a read concern."""
-        request = forwarded.request
         with self._lock:
-            running = request.running
-            running.replica_set.clock.round_trip()
-            preference = self._preferences.preference(request)
-            subject = _subject(request)
-            member = self._preferences.serving(request, preference, subject=subject)
+            forwarded.request.running.replica_set.clock.round_trip()
+            member = self.choose(forwarded.request)
+        planned = self.plan(forwarded, history, member)
+        reply = self.ask(forwarded, history, planned)
+        return forwarded.returned(planned.with_time(reply))
+
+    def choose(self, request: Request) -> Member:
+        """The member that serves a read; the caller holds the lock.
+
+        Raises:
+            OperationFailure: A secondary was asked for what only a primary answers.
+        """
+        preference = self._preferences.preference(request)
+        return self._preferences.serving(request, preference, subject=_subject(request))
+
+    def plan(self, forwarded: Forwarded, history: History, member: Member) -> Planned:
+        """Where a read on a member is answered, once what it waits for has come.
+
+        Raises:
+            PyMongoError: The wait ended too late, or the member cannot serve it.
+            EndlessWaitError: The wait could never end.
+        """
+        request = forwarded.request
+        running = request.running
+        with self._lock:
             concern = self.concern(request, history)
         concern = self._of_collection(forwarded, history, member, concern)
         with self._lock:
@@ -90,13 +134,12 @@ class Reads:
                 describe_read(request)[0], member, concern, request.command.get("maxTimeMS")
             )
             no_op = running.replica_set.oplog.last  # if the read makes one
-        is_linearizable = concern.level == "linearizable"
-        if is_linearizable and wait.error is not None:
+        if concern.level == "linearizable" and wait.error is not None:
             self._note_no_op(history, no_op, self._data.write_no_op(forwarded))
         self.wait(request, wait)
         with self._lock:
             asked_for = _LOCAL if counts_metadata(request) else concern
-            plan = running.finish_read(member, asked_for, subject)
+            plan = running.finish_read(member, asked_for, _subject(request))
         plan = self._data.reached(forwarded, history, plan, concern)
         with self._lock:
             newest = running.replica_set.oplog.last
@@ -105,12 +148,20 @@ class Reads:
             told = self._told(request, plan, concern, history)
         may_be_stale = plan.is_judged and plan.position < newest
         is_old = may_be_stale and not snapshots.is_of_now(request.name, request.command)
+        return Planned(plan, concern, is_old, no_op, told, seen)
+
+    def ask(self, forwarded: Forwarded, history: History, planned: Planned) -> bytes:
+        """What answers a read where it was planned, and whether that is stale."""
+        plan, concern = planned.plan, planned.concern
         reply = self._data.read(forwarded, history, plan, concern)
-        if is_linearizable:
-            self._note_no_op(history, no_op, operation_time(reply))
-        if is_old:
-            self._staleness.check(forwarded, history, plan, preference, concern.level, reply, seen)
-        return forwarded.returned(reply if told is None else with_operation_time(reply, told))
+        if concern.level == "linearizable":
+            self._note_no_op(history, planned.no_op, operation_time(reply))
+        if planned.is_old:
+            with self._lock:
+                preference = self._preferences.preference(forwarded.request)
+            level, seen = concern.level, planned.seen
+            self._staleness.check(forwarded, history, plan, preference, level, reply, seen)
+        return reply
 
     def _note_no_op(self, history: History, position: int, time: Timestamp | None) -> None:
         """The primary has written the no-op of a linearizable read, which waits for it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pytest_replicalag.fronts.forwarding.connection import ForwardedConnection
 from pytest_replicalag.fronts.wire.protocol import (
@@ -53,6 +55,17 @@ class Forwarded:
             NodeError: The node has gone.
         """
         return self.connection.upstream.exchange(with_body(self.message, body))
+
+    def asking(self, body: bytes, command: Mapping[str, Any] | None = None) -> Forwarded:
+        """Another command in the place of this one, with its sender and its place.
+
+        Args:
+            body: What the node is asked.
+            command: What it is to the simulation; None for the same.
+        """
+        own = self.request if command is None else replace(self.request, command=dict(command))
+        message = self.message._replace(body=body)
+        return Forwarded(own, self.connection, message, with_body(message, body))
 
     def returned(self, reply: bytes) -> bytes | None:
         """The reply, if anybody waits for one."""

@@ -27,11 +27,14 @@ from pytest_replicalag.fronts.forwarding.request import Forwarded
 from pytest_replicalag.fronts.forwarding.sessions import Sessions
 from pytest_replicalag.fronts.governor import Running
 from pytest_replicalag.fronts.wire.concern_fields import parsed_write_concern
-from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, ENDINGS, NOT_WAITING, writes_out
+from pytest_replicalag.fronts.wire.kinds import CATALOG_WRITES, ENDINGS, NOT_WAITING
 from pytest_replicalag.fronts.wire.protocol import BODY_AT, op_msg
-from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences, check_secondary_ok
 from pytest_replicalag.fronts.wire.request import Request
-from pytest_replicalag.fronts.wire.write_replies import not_primary, unacknowledged
+from pytest_replicalag.fronts.wire.write_replies import (
+    hand_over_failed,
+    not_primary,
+    unacknowledged,
+)
 from pytest_replicalag.records import Commit, Write
 from pytest_replicalag.replicaset.write_concern import is_acknowledged
 
@@ -73,7 +76,6 @@ class Writes:
 
     Args:
         endpoint_set: The set as its endpoints show it.
-        preferences: For what a writing aggregation has in common with a read.
         sessions: Remembers what transactions have written.
         data: How members show what they have.
     """
@@ -81,14 +83,12 @@ class Writes:
     def __init__(
         self,
         endpoint_set: ForwardedSet,
-        preferences: ReadPreferences,
         sessions: Sessions,
         data: MembersData,
     ) -> None:
         self._set = endpoint_set
         self._data = data
         self._lock = endpoint_set.governor.lock
-        self._preferences = preferences
         self._sessions = sessions
 
     def write(self, forwarded: Forwarded) -> bytes | None:
@@ -99,16 +99,16 @@ class Writes:
             EndlessWaitError: The wait could never end.
             NodeError: The node has gone.
         """
+        if not forwarded.request.member.is_primary:
+            raise not_primary(forwarded.request)
+        return self.write_on_primary(forwarded)
+
+    def write_on_primary(self, forwarded: Forwarded) -> bytes | None:
+        """Pass a write on as above, whichever member was asked."""
         request = forwarded.request
-        if not request.member.is_primary:
-            if not writes_out(request):
-                raise not_primary(request)
-            with self._lock:
-                preference = self._preferences.preference(request)
-            check_secondary_ok(request.member, preference)
         if request.in_transaction and request.name not in ENDINGS:
             return self._write_in_transaction(forwarded)
-        concern = self._concern(forwarded)
+        concern = self.concern(forwarded)
         with self._lock:
             history = self._set.history(request.running, self._data.primary(forwarded))
             is_ending = request.name in ENDINGS
@@ -154,7 +154,7 @@ class Writes:
 
     # -- write concerns --------------------------------------------------------------------------
 
-    def _concern(self, forwarded: Forwarded) -> Mapping[str, Any]:
+    def concern(self, forwarded: Forwarded) -> Mapping[str, Any]:
         """The write concern of a command; the settings' one if it says nothing.
 
         Raises:
@@ -224,9 +224,14 @@ def _unacknowledged(forwarded: Forwarded, reply: bytes) -> bytes:
 
 def _with_error(forwarded: Forwarded, reply: bytes, error: Mapping[str, Any]) -> bytes:
     """A reply that also tells that its write concern was not met."""
+    answer = RawBSONDocument(reply[BODY_AT:])
+    if forwarded.request.is_handed_over:
+        times = {key: answer[key] for key in REPLY_TIMES if key in answer}
+        failed = encoded({**hand_over_failed(error), **times})
+        return op_msg(0, forwarded.message.request_id, failed)
     document: dict[str, Any] = {}
     is_commit = forwarded.request.name == "commitTransaction"
-    for key, value in RawBSONDocument(reply[BODY_AT:]).items():
+    for key, value in answer.items():
         if key == "ok":
             document["writeConcernError"] = error
         if key == "writeConcernError" or (key == "errorLabels" and is_commit):
