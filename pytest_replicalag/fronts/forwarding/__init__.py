@@ -10,8 +10,8 @@ driver and node have sent.
 - `forwarded_set.py`: the set as its endpoints show it, at the node's optimes;
 - `members_data.py`: how members show what they have: out of one node's past (`one_node.py`), or
   each as a node of its own (`own_nodes.py`);
-- `reads.py`, `writes.py`, `change_streams.py`: what is rewritten; `counts.py`, `absent.py`: what
-  the node does not do at an earlier optime;
+- `reads.py`, `writes.py`, `outputs.py`, `change_streams.py`: what is rewritten; `counts.py`,
+  `absent.py`: what the node does not do at an earlier optime;
 - `staleness.py`: whether a read was stale, and what it missed; `describing.py`, `batches.py`: what
   it needs for that.
 """

@@ -21,10 +21,11 @@ Commands:
 - `commands.py`: which commands there are, and what each needs before it runs; `unknown.py`: the
   others;
 - `request.py`, `requests.py`: a command on its way; `kinds.py`: what kind of command it is;
-- `generic_fields.py`, `stable_api.py`: what is checked in every command;
+- `generic_fields.py`, `concern_fields.py`, `stable_api.py`: what is checked in every command;
 - `read_preferences.py`: which member serves a read; `reply_times.py`: the time that a reply tells;
 - `reads.py`, `writes.py`, `cursors.py`, `getmore.py`, `transactions.py`, `change_streams.py`,
-  `session_commands.py`, `catalog.py`, `step_down.py`: what they do;
+  `outputs.py`, `session_commands.py`, `catalog.py`, `step_down.py`: what they do;
+- `stream_patience.py`: how long a change stream waits for its events;
 - `sessions.py`, `retryable_writes.py`: what is remembered of each logical session;
 - `write_replies.py`: replies of writes, field by field;
 - `fail_points.py`: commands that fail as a test wants them to.
