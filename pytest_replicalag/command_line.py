@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_replicalag import __version__
-from pytest_replicalag.report.baseline import read_document
 from pytest_replicalag.report.comparison import difference_lines, new_in
-from pytest_replicalag.report.formats import ending_of, rendered
+from pytest_replicalag.report.formats import ending_of, rendered, save
 from pytest_replicalag.report.merging import merged
+from pytest_replicalag.report.reading import read_document
 
 __all__ = ["main"]
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    old, new = read_document(Path(options.old)), _report(options.new)
+    old, new = _document(options.old), _report(options.new)
     sys.stdout.write("".join(f"{line}\n" for line in difference_lines(old, new)))
     return _NEW_FINDINGS if new_in(old, new) else 0
 
@@ -81,12 +81,39 @@ def _merge(options: argparse.Namespace) -> int:
     if options.output is not None:
         ending_of(options.output)
     document = merged([_report(path) for path in options.reports])
+    _check_each_once(options.reports)
     if options.output is None:
         sys.stdout.write(rendered(document, "report.json"))
         return 0
-    Path(options.output).write_text(rendered(document, options.output), encoding="utf-8")
+    save(Path(options.output), rendered(document, options.output))
     sys.stdout.write(f"wrote {options.output}\n")
     return 0
+
+
+def _check_each_once(paths: Sequence[str]) -> None:
+    """Refuse to count a run twice; reports that are only alike may be of several environments.
+
+    Raises:
+        ValueError: A file is named twice, by whatever paths.
+    """
+    first: dict[tuple[int, int], str] = {}
+    for path in paths:
+        status = Path(path).stat()
+        other = first.setdefault((status.st_dev, status.st_ino), path)
+        if other is not path:
+            raise ValueError(f"{path!r} is the same file as {other!r}; name each report once")
+
+
+def _document(path: str) -> dict[str, Any]:
+    """A report in JSON, or a baseline.
+
+    Raises:
+        ValueError: There is none.
+    """
+    try:
+        return read_document(Path(path))
+    except ValueError as error:
+        raise ValueError(f"{error}; write one by pytest --replica-lag-report=FILE.json") from None
 
 
 def _report(path: str) -> dict[str, Any]:
@@ -95,7 +122,7 @@ def _report(path: str) -> dict[str, Any]:
     Raises:
         ValueError: There is none, or it is a baseline.
     """
-    document = read_document(Path(path))
-    if not isinstance(document.get("tests"), list):
+    document = _document(path)
+    if "tests" not in document:
         raise ValueError(f"{path!r} is a baseline; name a report that a run has written")
     return document

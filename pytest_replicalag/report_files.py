@@ -78,8 +78,9 @@ class ReportFiles:
         """
         if self.baseline is None:
             return None
-        from pytest_replicalag.report.baseline import Baseline, read_document
+        from pytest_replicalag.report.baseline import Baseline
         from pytest_replicalag.report.identity import Identities
+        from pytest_replicalag.report.reading import read_document
 
         identities = Identities(str(config.rootpath))
         if self.updates_baseline:
@@ -89,7 +90,7 @@ class ReportFiles:
         except ValueError as error:
             problem = f"{error}; write one by --replica-lag-update-baseline"
             raise SettingError("--replica-lag-baseline", str(self.baseline), problem) from None
-        known = frozenset(str(finding["id"]) for finding in document["findings"])
+        known = frozenset(finding["id"] for finding in document["findings"])
         return Baseline(identities, known)
 
     def write(self, document: Mapping[str, Any], *, keeps_baseline: str = "") -> list[str]:
@@ -116,8 +117,10 @@ class ReportFiles:
 
 
 def _written(path: Path, text: str) -> str:
+    from pytest_replicalag.report.formats import save
+
     try:
-        path.write_text(text, encoding="utf-8")
+        save(path, text)
     except OSError as error:
         return f"warning: {path} could not be written: {error.strerror}"
     return f"wrote {os.path.relpath(path)}"

@@ -135,11 +135,11 @@ class Reporter:
         return self._run is not None and bool(self._run.lagged)
 
     def _append_to_job_summary(self, path: Path, document: dict[str, Any]) -> None:
+        from pytest_replicalag.report.formats import save
         from pytest_replicalag.report.markdown import page
 
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(page(document))
+            save(path, page(document), "a")
         except OSError as error:
             self._written.append(f"warning: {path} could not be written: {error.strerror}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pytest_replicalag.records import LostWrite, StaleRead
@@ -16,7 +15,7 @@ from pytest_replicalag.report.document import SCHEMA_VERSION
 from pytest_replicalag.report.identity import Identities
 from pytest_replicalag.report.wording import file_of, headline
 
-__all__ = ["Baseline", "baseline_text", "read_document"]
+__all__ = ["Baseline", "baseline_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +51,6 @@ class Baseline:
             for finding in document["findings"]
         ]
         return {**document, "findings": findings}
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """A baseline, or a report in JSON.
-
-    Raises:
-        ValueError: There is none at that path, or not one that can be understood; the text says
-            what to do.
-    """
-    try:
-        document: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {str(path)!r}") from None
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if not isinstance(version, int) or not isinstance(document.get("findings"), list):
-        raise ValueError(f"{str(path)!r} is not a report of pytest-replicalag")
-    if version > SCHEMA_VERSION:
-        raise ValueError(
-            f"{str(path)!r} has version {version} of the schema, and this pytest-replicalag knows "
-            f"{SCHEMA_VERSION}; update it, or write the file anew"
-        )
-    if not all(isinstance(found, dict) and "id" in found for found in document["findings"]):
-        raise ValueError(f"{str(path)!r} has a finding without an id; write the file anew")
-    read: dict[str, Any] = document
-    return read
 
 
 def baseline_text(document: Mapping[str, Any]) -> str:

@@ -22,9 +22,9 @@ SCHEMA_VERSION: Final = 1
 """Grows when a reader of older documents could misread a newer one."""
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a document."""
-    text = (files("pytest_replicalag.report") / "report.schema.json").read_text(encoding="utf-8")
+def schema(kind: str = "report") -> dict[str, Any]:
+    """The JSON Schema of a document: of a `report`, or of a `baseline`."""
+    text = (files("pytest_replicalag.report") / f"{kind}.schema.json").read_text(encoding="utf-8")
     read: dict[str, Any] = json.loads(text)
     return read
 

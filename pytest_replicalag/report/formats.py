@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-__all__ = ["FORMATS", "ending_of", "rendered"]
+__all__ = ["FORMATS", "ending_of", "rendered", "save"]
 
 
 def _json(document: Any) -> str:
@@ -69,3 +69,13 @@ def rendered(document: Mapping[str, Any], path: str) -> str:
         ValueError: The file's name says no format.
     """
     return FORMATS[ending_of(path)](document)
+
+
+def save(path: Path, text: str, mode: Literal["w", "a"] = "w") -> None:
+    """Write a text to a file; half a surrogate pair, which a test may hold, as JSON escapes it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)

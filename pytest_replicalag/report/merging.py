@@ -14,16 +14,7 @@ def merged(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The report of all runs together.
 
     What only some of them were told is left out of the settings.
-
-    Raises:
-        ValueError: They are of different versions of the schema.
     """
-    versions = sorted({document["schema_version"] for document in documents})
-    if len(versions) > 1:
-        raise ValueError(
-            f"reports of the versions {', '.join(map(str, versions))} of the schema cannot be "
-            "joined; write them by one version of pytest-replicalag"
-        )
     first = documents[0]
     tests = sorted(
         (test for document in documents for test in document["tests"]),

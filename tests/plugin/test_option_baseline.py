@@ -118,13 +118,17 @@ def test_reports_say_what_is_known(known):
         (None, "there is no file '{path}'"),
         ("{", "'{path}' is not JSON: Expecting property name"),
         ("[]", "'{path}' is not a report of pytest-replicalag"),
-        ('{"schema_version": 1, "findings": [{}]}', "'{path}' has a finding without an id"),
+        ("[" * 200_000, "'{path}' is not a report of pytest-replicalag: it nests too deeply"),
+        (
+            '{"schema_version": 1, "findings": [{}]}',
+            "'{path}' is not a baseline of pytest-replicalag: findings[0] has no 'id'",
+        ),
         (
             '{"schema_version": 99, "findings": []}',
-            "'{path}' has version 99 of the schema, and this pytest-replicalag knows 1; update it",
+            "'{path}' has version 99 of the schema, and this pytest-replicalag knows 1, until",
         ),
     ],
-    ids=["missing", "malformed", "another document", "without an id", "newer"],
+    ids=["missing", "malformed", "another document", "endless", "without an id", "newer"],
 )
 def test_a_bad_one_is_refused_before_the_tests(shop, text, problem):
     path = shop.path / "known.json"
@@ -232,7 +236,10 @@ class TestCommand:
         [
             (("diff", "no.json", "new.json"), "there is no file 'no.json'"),
             (("diff", "old.json", "base.json"), "'base.json' is a baseline; name a report"),
-            (("merge", "old.json", "other.json"), "reports of the versions 0, 1 of the schema"),
+            (("merge", "old.json", "other.json"), "'other.json' has version 0 of the schema"),
+            (("merge", "old.json", "old.json"), "'old.json' is the same file as 'old.json'"),
+            (("merge", "old.json", "link.json"), "'link.json' is the same file as 'old.json'"),
+            (("diff", "less.json", "new.json"), "'less.json' is not a report of pytest-replicalag"),
             (("merge", "old.json", "-o", "out.xml"), "'out.xml' does not end in one of"),
             (("merge", "old.json", "-o", "no/out.json"), "no/out.json: No such file or directory"),
         ],
@@ -241,6 +248,14 @@ class TestCommand:
         (self.path / "base.json").write_text('{"schema_version": 1, "findings": []}')
         old = json.loads((self.path / "old.json").read_text())
         (self.path / "other.json").write_text(json.dumps({**old, "schema_version": 0}))
+        (self.path / "link.json").symlink_to("old.json")
+        (self.path / "less.json").write_text(json.dumps({**old, "tests": [5]}))
         done = command(*arguments)
         assert done.returncode == 2
-        assert done.stderr.startswith(f"pytest-replicalag: {problem}")
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"pytest-replicalag: {problem}")
+
+    def test_reports_that_are_alike_are_joined(self, command):
+        (self.path / "other.json").write_text((self.path / "old.json").read_text())
+        document = json.loads(command("merge", "old.json", "other.json").stdout)
+        assert len(document["tests"]) == 2

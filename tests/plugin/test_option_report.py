@@ -187,6 +187,22 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_outcome(stale, summary)
     assert last == f"warning: {stale.path / 'out.json'} could not be written: Is a directory"
 
 
+def test_an_error_that_is_no_text_does_not_lose_it_either(stale):
+    stale.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_it(db):
+            raise ValueError("\\ud800")
+        """,
+    )
+    stale.run("--replica-lag=200ms", "--replica-lag-report=out.json").assert_outcomes(failed=1)
+    [test] = read(stale)["tests"]
+    assert test["failure"] == "ValueError: \ud800"
+
+
 class TestGitHub:
     @pytest.fixture(autouse=True)
     def actions(self, monkeypatch, stale):
