@@ -8,7 +8,7 @@ a test needs it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -26,11 +26,13 @@ from pytest_replicalag.report_files import ReportFiles
 from pytest_replicalag.reporter import Reporter, terminal_width
 from pytest_replicalag.run_options import BASELINE, PART_FAILED, RUN, STATE, read_options
 from pytest_replicalag.run_setup import left_alone, use_engine
+from pytest_replicalag.selection import is_of_all_tests, leave_out
 
 __all__ = ["check_markers", "uri_of"]
 
 _REFUSAL = "replica_lag_refusal"
 _LEFT_ALONE = "replica_lag_left_alone"
+_IS_OF_ALL = "replica_lag_is_of_all"
 _REPORTER = "replica-lag-reporter"
 _NO_SCHEDULE = (
     "a test of Hypothesis draws a schedule with each of its examples; reproduce it by Hypothesis's "
@@ -67,9 +69,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let the controller of pytest-xdist know which clients a worker has left alone."""
+    """Let the controller of pytest-xdist know what a worker has left alone, and left out."""
     if _is_worker(session.config):
-        session.config.workeroutput[_LEFT_ALONE] = left_alone()  # type: ignore[attr-defined]
+        output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
+        output[_LEFT_ALONE] = left_alone()
+        output[_IS_OF_ALL] = is_of_all_tests(session.config)
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -105,12 +109,20 @@ def check_markers(config: pytest.Config, items: list[pytest.Item]) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note that not all tests run."""
+    for item in items[:1]:
+        leave_out(item.config)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Pass on what a worker of pytest-xdist refused, or left alone."""
+    """Pass on what a worker of pytest-xdist refused, left alone, or left out."""
     told = getattr(node, "workeroutput", {})
     if _REFUSAL in told:
         raise pytest.UsageError(told[_REFUSAL])
+    if not told.get(_IS_OF_ALL, False):  # one that has crashed tells nothing
+        leave_out(node.config)
     reporter = node.config.pluginmanager.get_plugin(_REPORTER)
     if reporter is not None:
         reporter.left_alone.update(told.get(_LEFT_ALONE, {}))

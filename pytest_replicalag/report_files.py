@@ -93,17 +93,19 @@ class ReportFiles:
         known = frozenset(finding["id"] for finding in document["findings"])
         return Baseline(identities, known)
 
-    def write(self, document: Mapping[str, Any], *, keeps_baseline: str = "") -> list[str]:
+    def write(
+        self, document: Mapping[str, Any], *, of_all_tests: bool, keeps_baseline: str = ""
+    ) -> list[str]:
         """Write all files; returns what there is to say of each, for people.
 
         A file that cannot be written must not lose the outcome of the run.
 
         Args:
             document: The run's report.
+            of_all_tests: Whether all tests have run. If not, what the baseline knows stays in it.
             keeps_baseline: Why the baseline stays as it is, if it does: it would forget what tests
                 find that have not run.
         """
-        from pytest_replicalag.report.baseline import baseline_text
         from pytest_replicalag.report.formats import rendered
 
         told = [_written(path, rendered(document, str(path))) for path in self.reports]
@@ -111,7 +113,7 @@ class ReportFiles:
             told.append(
                 f"warning: the baseline was not updated, for {keeps_baseline}"
                 if keeps_baseline
-                else _written(self.baseline, baseline_text(document))
+                else _updated(self.baseline, document, of_all_tests=of_all_tests)
             )
         return told
 
@@ -124,6 +126,29 @@ def _written(path: Path, text: str) -> str:
     except OSError as error:
         return f"warning: {path} could not be written: {error.strerror}"
     return f"wrote {os.path.relpath(path)}"
+
+
+def _updated(path: Path, document: Mapping[str, Any], *, of_all_tests: bool) -> str:
+    """Write a baseline; returns what there is to say of it."""
+    from pytest_replicalag.report.baseline import baseline_text
+    from pytest_replicalag.report.comparison import fixed_in
+    from pytest_replicalag.report.layout import plural
+    from pytest_replicalag.report.reading import read_document
+
+    if of_all_tests or not path.exists():
+        return _written(path, baseline_text(document))
+    try:
+        unseen = fixed_in(read_document(path), document)
+    except ValueError as error:
+        return f"warning: the baseline was not updated: not all tests ran, and {error}"
+    told = _written(path, baseline_text(document, unseen))
+    if not unseen or told.startswith("warning"):
+        return told
+    count, them = len(unseen), plural(len(unseen), "finding")
+    return (
+        f"{told}; not all tests ran, so it keeps {count} {them} that this run has not seen: to "
+        "forget what is mended, update it by a run of all tests, or delete it first"
+    )
 
 
 def _folder(config: pytest.Config, options: RunOptions, name: str) -> Path:

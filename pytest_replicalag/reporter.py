@@ -17,6 +17,7 @@ import pytest
 from pytest_replicalag.options import TITLE
 from pytest_replicalag.report_files import ReportFiles, told_settings
 from pytest_replicalag.run_options import RunOptions
+from pytest_replicalag.selection import is_of_all_tests, leave_out
 
 if TYPE_CHECKING:
     from pytest_replicalag.report.baseline import Baseline
@@ -72,6 +73,11 @@ class Reporter:
 
     # -- collecting --------------------------------------------------------------------------
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note that tests could not be collected, though the run may go on."""
+        if report.failed:
+            leave_out(self._config)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's report; a failing one gets a section, before anybody shows it."""
@@ -125,7 +131,8 @@ class Reporter:
         keeps = "" if has_ended else "the run ended before its tests did"
         if has_ended and not self._has_run:
             keeps = "no test ran with lag"
-        self._written = self._files.write(document, keeps_baseline=keeps)
+        of_all = is_of_all_tests(self._config)
+        self._written = self._files.write(document, of_all_tests=of_all, keeps_baseline=keeps)
         if summary and self._has_run:
             self._append_to_job_summary(Path(summary), document)
 

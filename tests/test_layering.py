@@ -18,7 +18,7 @@ LAYERS = (
     ("reporter",),
     ("report_files",),
     ("item_runs",),
-    ("run_options", "progress"),
+    ("run_options", "progress", "selection"),
     ("running", "strategies"),
     ("control", "sleeping"),
     ("interception",),

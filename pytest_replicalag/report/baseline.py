@@ -53,20 +53,28 @@ class Baseline:
         return {**document, "findings": findings}
 
 
-def baseline_text(document: Mapping[str, Any]) -> str:
+def baseline_text(document: Mapping[str, Any], kept: Iterable[Mapping[str, Any]] = ()) -> str:
     """The baseline that a report makes: no more than tells the findings apart, for reviews.
 
     It has no line numbers, so that it changes only with the findings.
+
+    Args:
+        document: The report.
+        kept: Findings of another report, or of a baseline, that are known as well.
     """
-    known = [
-        {
-            "id": finding["id"],
-            "kind": finding["kind"],
-            "where": file_of(finding["example"]["call_site"]),
-            "what": headline(finding, with_places=False),
-        }
-        for finding in document["findings"]
-    ]
+    known = [_entry(finding) for finding in (*document["findings"], *kept)]
     known.sort(key=lambda finding: (finding["where"], finding["what"], finding["id"]))
     baseline = {"schema_version": SCHEMA_VERSION, "findings": known}
     return json.dumps(baseline, indent=2, ensure_ascii=False) + "\n"
+
+
+def _entry(finding: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A finding as a baseline has it; one of a baseline stays as it is."""
+    if "example" not in finding:
+        return finding
+    return {
+        "id": finding["id"],
+        "kind": finding["kind"],
+        "where": file_of(finding["example"]["call_site"]),
+        "what": headline(finding, with_places=False),
+    }

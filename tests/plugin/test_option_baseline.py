@@ -172,6 +172,108 @@ def test_a_run_without_lag_does_not_update_it(known, options):
     assert "warning: the baseline was not updated, for no test ran with lag" in result.outlines
 
 
+class TestRunOfSomeTests:
+    """What it does not see may be there as before: the file says nothing of tests."""
+
+    UPDATE = (*FAIL, BASELINE, "--replica-lag-update-baseline")
+
+    @pytest.fixture
+    def two(self, known):
+        """A project whose baseline knows the findings of two files."""
+        another_read(known)
+        known.file("unit/test_other", "def test_other(): ...\n")
+        known.run(*self.UPDATE).assert_outcomes(passed=3)
+        return known
+
+    def whats(self, project):
+        baseline = json.loads((project.path / "known.json").read_text())
+        return [finding["what"] for finding in baseline["findings"]]
+
+    ORDER = "shop.orders.find_one missed insert_one"
+    MORE = "shop.orders.count_documents missed insert_one"
+
+    @pytest.mark.parametrize(
+        "some",
+        [
+            ["-k", "order"],
+            ["--deselect=test_more.py"],
+            ["--ignore=test_more.py"],
+            ["test_it.py"],
+            ["test_it.py::test_order", "unit"],
+        ],
+        ids=["-k", "--deselect", "--ignore", "file", "node id"],
+    )
+    def test_it_forgets_nothing_and_says_so(self, two, summary, some):
+        before = (two.path / "known.json").read_text()
+        result = two.run(*self.UPDATE, *some)
+        assert (two.path / "known.json").read_text() == before
+        assert summary(result)[-1] == (
+            "wrote known.json; not all tests ran, so it keeps 1 finding that this run has not "
+            "seen: to forget what is mended, update it by a run of all tests, or delete it first"
+        )
+
+    def test_it_adds_what_is_new(self, known):
+        another_read(known)
+        result = known.run(*self.UPDATE, "test_more.py")
+        assert self.whats(known) == [self.ORDER, self.MORE]
+        known.run(*FAIL, BASELINE).assert_outcomes(passed=2)
+        (known.path / "known.json").unlink()
+        result = known.run(*self.UPDATE, "test_more.py")
+        assert self.whats(known) == [self.MORE]
+        assert "wrote known.json" in result.outlines
+
+    @pytest.mark.parametrize("every", [[], ["."], ["unit", "../{name}"]])
+    def test_a_run_of_all_tests_forgets(self, two, every):
+        two.file("test_more", "def test_more(): ...\n")
+        result = two.run(*self.UPDATE, *(each.format(name=two.path.name) for each in every))
+        assert self.whats(two) == [self.ORDER]
+        assert "wrote known.json" in result.outlines
+
+    @pytest.mark.parametrize(("named", "count"), [([], 1), (["unit"], 1), (["test_it.py"], 2)])
+    def test_the_ini_file_says_what_all_tests_are(self, two, named, count):
+        two.ini("testpaths = unit")
+        two.file("unit/test_it", TEST)
+        two.run(*self.UPDATE, *named)
+        assert len(self.whats(two)) == count
+
+    def test_one_that_cannot_be_kept_stays_as_it_is(self, two):
+        (two.path / "known.json").write_text("{")
+        result = two.run(*self.UPDATE, "test_it.py")
+        assert (two.path / "known.json").read_text() == "{"
+        [line] = [line for line in result.outlines if "was not updated" in line]
+        assert line.startswith("warning: the baseline was not updated: not all tests ran, and '")
+
+    def test_findings_of_a_report_are_kept_as_a_baseline_has_them(self, two):
+        before = (two.path / "known.json").read_text()
+        two.run(*FAIL, "--replica-lag-report=report.json")
+        (two.path / "report.json").rename(two.path / "known.json")
+        two.run(*self.UPDATE, "test_it.py")
+        assert (two.path / "known.json").read_text() == before
+
+    def test_tests_that_cannot_be_collected_have_not_run(self, two):
+        two.file("test_more", "import no_such_module\n")
+        two.run(*self.UPDATE, "--continue-on-collection-errors")
+        assert self.whats(two) == [self.ORDER, self.MORE]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("options", "count"), [(["-k", "not more"], 2), ([], 1)])
+    def test_workers_tell_what_they_leave_out(self, two, options, count):
+        if not options:
+            two.file("test_more", "def test_more(): ...\n")
+        two.run_apart(*self.UPDATE, "-p", "xdist", "-n", "2", *options)
+        assert len(self.whats(two)) == count
+
+    @pytest.mark.slow
+    def test_a_run_of_what_failed_last_is_one_of_some(self, two):
+        two.file("test_fails", TEST + "        assert False\n")
+        options = (*self.UPDATE, "-p", "cacheprovider")
+        two.run_apart(*options).assert_outcomes(passed=3, failed=1)
+        result = two.run_apart(*options, "--lf")
+        result.assert_outcomes(failed=1)
+        assert self.whats(two) == [self.ORDER, self.MORE]
+        assert any("so it keeps 1 finding" in line for line in result.outlines)
+
+
 def test_a_collection_alone_writes_nothing(known):
     before = (known.path / "known.json").read_text()
     known.run(
