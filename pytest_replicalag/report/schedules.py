@@ -66,8 +66,12 @@ def minimal_schedule(test: TestReport, width: int, show_path: ShowPath) -> str:
             width,
             "",
         )
-    # Not wrapped: it is there to be copied.
-    return "\n".join([*lines, f"{'reproduce':<{INDENT}}{test.replay}"])
+    return "\n".join([*lines, _reproduce(test)])
+
+
+def _reproduce(test: TestReport) -> str:
+    """The command that runs a test by the schedule that fails; not wrapped: it is to be copied."""
+    return f"{'reproduce':<{INDENT}}{test.replay}"
 
 
 def _stale(read: StaleRead, label: str, width: int, show_path: ShowPath) -> list[str]:
@@ -113,14 +117,28 @@ def _tried(exploration: Exploration) -> str:
 
 
 def schedule_lines(tests: list[TestReport], width: int) -> list[tuple[str, bool]]:
-    """A line for each test that was explored, and whether it is good news."""
+    """A line for each test that was explored, and whether it is good news.
+
+    Where no report could have a section on the schedule, as with subtests, the command that
+    reproduces it follows.
+    """
     told: list[tuple[str, bool]] = []
     for test in tests:
         tell = _said(test)
         if tell is not None:
             text, is_good = tell
             told += [(line, is_good) for line in wrapped(f"{test.test}: {text}", width)]
+            if test.exploration is not None and _fails_unreported(test, test.exploration):
+                told.append((f"    {_reproduce(test)}", is_good))
     return told
+
+
+def _fails_unreported(test: TestReport, exploration: Exploration) -> bool:
+    """Whether a test fails by a schedule, and its call phase is not reported as failed.
+
+    So it is where the code goes on after a failing subtest, or was expected to fail.
+    """
+    return bool(exploration.failing) and test.outcome != "failed"
 
 
 def _said(test: TestReport) -> tuple[str, bool] | None:

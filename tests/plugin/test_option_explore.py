@@ -320,6 +320,47 @@ def test_a_subtest_that_fails_is_a_failure(project, summary):
     result = project.run("--replica-lag-explore=50")
     assert result.ret == 1
     assert "test_it.py::TestIt::test_it: fails by a schedule" in " ".join(summary(result))
+    # In the summary; before pytest 9 the subtest's failure is the test's own, and has the section.
+    [command] = [line for line in result.outlines if "reproduce   pytest " in line]
+    again = project.run(*shlex.split(command)[2:])
+    assert again.ret == 1
+    assert "test_it.py::TestIt::test_it: fails by the schedule" in summary(again)
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 9 brings the fixture subtests")
+def test_where_no_section_can_be_the_summary_has_the_command(project, summary):
+    project.file(
+        "test_it",
+        """
+        import pytest
+
+        @pytest.mark.replica_lag
+        def test_parts(db, subtests):
+            db.c.insert_one({"_id": 1})
+            with subtests.test():
+                assert db.c.find_one({"_id": 1})
+
+        @pytest.mark.replica_lag
+        @pytest.mark.xfail
+        def test_expected(db):
+            db.c.insert_one({"_id": 1})
+            assert db.c.find_one({"_id": 1})
+
+        @pytest.mark.replica_lag
+        def test_whole(db):
+            db.c.insert_one({"_id": 1})
+            assert db.c.find_one({"_id": 1})
+        """,
+    )
+    lines = summary(project.run("--replica-lag-explore=50"))
+    told = [line.partition(" --replica-lag-schedule=")[0] for line in lines[-5:]]
+    assert told == [
+        "test_it.py::test_parts: fails by a schedule, found after 2 schedules",
+        "    reproduce   pytest test_it.py::test_parts",
+        "test_it.py::test_expected: fails by a schedule, found after 2 schedules",
+        "    reproduce   pytest test_it.py::test_expected",
+        "test_it.py::test_whole: fails by a schedule, found after 2 schedules",
+    ]
 
 
 def test_schedules_by_which_a_test_skips_itself_prove_nothing(project, summary):
