@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_replicalag.all_tests import is_of_all_tests, leave_out
 from pytest_replicalag.engine_choice import MEMORY
 from pytest_replicalag.errors import NodeError, NotWrappableError, SettingError
 from pytest_replicalag.item_settings import (
@@ -26,7 +27,6 @@ from pytest_replicalag.report_files import ReportFiles
 from pytest_replicalag.reporter import Reporter, terminal_width
 from pytest_replicalag.run_options import BASELINE, PART_FAILED, RUN, STATE, read_options
 from pytest_replicalag.run_setup import left_alone, use_engine
-from pytest_replicalag.selection import is_of_all_tests, leave_out
 
 __all__ = ["check_markers", "uri_of"]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_replicalag.all_tests import is_of_all_tests, leave_out
 from pytest_replicalag.options import TITLE
 from pytest_replicalag.report_files import ReportFiles, told_settings
 from pytest_replicalag.run_options import RunOptions
-from pytest_replicalag.selection import is_of_all_tests, leave_out
 
 if TYPE_CHECKING:
     from pytest_replicalag.report.baseline import Baseline

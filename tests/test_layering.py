@@ -18,7 +18,7 @@ LAYERS = (
     ("reporter",),
     ("report_files",),
     ("item_runs",),
-    ("run_options", "progress", "selection"),
+    ("run_options", "progress", "all_tests"),
     ("running", "strategies"),
     ("control", "sleeping"),
     ("interception",),
@@ -152,6 +152,7 @@ def test_nothing_but_dependencies_and_the_standard_library_is_imported():
         "mongomock_ng",
         "mirakuru",
         "hypothesis",
+        "fastjsonschema",
         "jinja2",
         "__version__",  # of this package
         *RANKS,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_replicalag.report.conformity import problem_in
-from pytest_replicalag.report.document import SCHEMA_VERSION, schema
+from pytest_replicalag.report.document import SCHEMA_VERSION
 
 __all__ = ["read_document"]
 
@@ -40,7 +40,7 @@ def read_document(path: Path) -> dict[str, Any]:
             f"{SCHEMA_VERSION}{until}"
         )
     kind = "report" if document.keys() & _OF_REPORTS else "baseline"
-    problem = problem_in(document, schema(kind))
+    problem = problem_in(document, kind)
     if not problem and kind == "report":
         problem = _uneven_timeline(document)
     if problem:

@@ -12,6 +12,7 @@ HEAVY = {
     "mongomock",
     "mongomock_ng",
     "hypothesis",
+    "fastjsonschema",
     "jinja2",
     "asyncio",
 }

@@ -4,7 +4,6 @@ import copy
 import json
 import random
 from dataclasses import replace
-from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -14,8 +13,6 @@ from report_documents import READ, document_of
 from pytest_replicalag.command_line import main
 from pytest_replicalag.records import MONOTONIC_READS, Witness
 from pytest_replicalag.report.baseline import baseline_text
-from pytest_replicalag.report.conformity import KEYWORDS, problem_in
-from pytest_replicalag.report.document import schema
 from pytest_replicalag.report.reading import read_document
 
 WITNESS = Witness(
@@ -58,31 +55,40 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("document", "problem"),
         [
-            (changed(REPORT, "summary"), "is not a report of pytest-replicalag: it has no 'summa"),
-            (changed(REPORT, "settings"), "it has no 'settings'"),
-            (changed(REPORT, "tests"), "is not a report of pytest-replicalag: it has no 'tests'"),
-            (changed(REPORT, "tests", to=[5]), "tests[0] must be of type object: 5"),
-            (changed(REPORT, "tests", 0, "reads", to=-1), "tests[0].reads must be 0 or more: -1"),
-            (changed(REPORT, "tests", 0, "reads", to=True), "must be of type integer: true"),
+            (
+                changed(REPORT, "summary"),
+                "not a report of pytest-replicalag: must contain ['summary']",
+            ),
+            (changed(REPORT, "settings"), "must contain ['settings']"),
+            (
+                changed(REPORT, "tests"),
+                "must contain ['tests']",
+            ),
+            (changed(REPORT, "tests", to=[5]), "tests[0] must be object"),
+            (
+                changed(REPORT, "tests", 0, "reads", to=-1),
+                "tests[0].reads must be bigger than",
+            ),
+            (changed(REPORT, "tests", 0, "reads", to=True), "tests[0].reads must be integer"),
             (
                 changed(REPORT, "findings", 1, "id", to=[1]),
-                "findings[1].id must be of type string: an array",
+                "findings[1].id must be string",
             ),
             (
                 changed(REPORT, "findings", 1, "kind", to="lost_write"),
-                "findings[1].example has no 'write_concern'",
+                "findings[1].example must contain",
             ),
             (
                 changed(REPORT, "findings", 0, "kind", to="x\n" * 99),
-                r'findings[0].kind must be one of stale_read or lost_write: "x\nx\nx\nx\nx',
+                "findings[0].kind must be one of ['stale_read', 'lost_write']",
             ),
             (
                 changed(REPORT, "findings", 1, "example", "fixes", to=[]),
-                "findings[1].example.fixes is too short: an array",
+                "findings[1].example.fixes must contain at least 1 items",
             ),
             (
                 changed(REPORT, "settings", to={"a b\n": 1.5}),
-                r'settings."a b\n" must be of type string or integer or boolean: 1.5',
+                r"settings.a b\n must be string or integer or boolean",
             ),
             (
                 changed(REPORT, "findings", 1, "example", "timeline", "written_at_us", to=[1, 2]),
@@ -90,9 +96,9 @@ class TestRefusals:
             ),
             (
                 changed(BASELINE, "findings", 0, "where"),
-                "is not a baseline of pytest-replicalag: findings[0] has no 'where'",
+                "is not a baseline of pytest-replicalag: findings[0] must contain ['where']",
             ),
-            (changed(BASELINE, "findings"), "it has no 'findings'"),
+            (changed(BASELINE, "findings"), "must contain ['findings']"),
             (changed(BASELINE, "schema_version", to=0), "has version 0 of the schema"),
             (changed(BASELINE, "schema_version", to=-1), "has version -1 of the schema"),
             (changed(BASELINE, "schema_version", to=True), "is not a report of pytest-replicalag"),
@@ -117,48 +123,6 @@ class TestRefusals:
 def test_what_a_newer_version_may_add_is_no_problem(read):
     assert read({**REPORT, "more": 1})["more"] == 1
     assert read(changed(BASELINE, "findings", 0, "note", to="mended soon"))
-
-
-class TestSchemas:
-    @pytest.mark.parametrize("kind", ["report", "baseline"])
-    def test_a_keyword_that_would_not_be_checked_is_not_used(self, kind):
-        used = set(_keywords(schema(kind)))
-        assert used - KEYWORDS == {"$schema", "title", "description", "$defs"} & used
-
-    @settings(max_examples=150, deadline=None)
-    @given(st.data())
-    def test_what_they_say_is_what_is_checked(self, data):
-        kind, document = data.draw(st.sampled_from([("report", REPORT), ("baseline", BASELINE)]))
-        made = _mutated(document, data.draw(MUTATIONS))
-        problem = problem_in(made, schema(kind))
-        assert bool(problem) != _validator(kind).is_valid(made), problem
-
-
-@cache
-def _validator(kind):
-    jsonschema = pytest.importorskip("jsonschema")
-    return jsonschema.Draft202012Validator(_lenient(schema(kind)))
-
-
-def _lenient(node):
-    """A schema that takes properties which it does not know."""
-    if not isinstance(node, dict):
-        return node
-    return {
-        name: _lenient(inner)
-        for name, inner in node.items()
-        if (name, inner) != ("additionalProperties", False)
-    }
-
-
-def _keywords(node):
-    for name, inner in node.items():
-        yield name
-        if name in ("properties", "$defs"):
-            for each in inner.values():
-                yield from _keywords(each)
-        elif isinstance(inner, dict):
-            yield from _keywords(inner)
 
 
 # -- a fuzzed command ----------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from bson.codec_options import DatetimeConversion, TypeDecoder, TypeRegistry
 from bson.errors import BSONError, InvalidBSON
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.types import is_deeper
 from pytest_replicalag.engines.memory.commands.values import Long
+from pytest_replicalag.engines.types import is_deeper
 from pytest_replicalag.fronts.wire.bad_messages import refusal_of
 from pytest_replicalag.fronts.wire.protocol import Message
 from pytest_replicalag.replicaset.server_errors import operation_failure

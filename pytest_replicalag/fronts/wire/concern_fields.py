@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pytest_replicalag.engines.memory.commands.errors import shown
-from pytest_replicalag.engines.memory.commands.types import (
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import (
     NUMBER,
     SAFE_BOOL,
     check_typed,

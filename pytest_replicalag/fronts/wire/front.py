@@ -15,8 +15,8 @@ from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands import check_database
 from pytest_replicalag.engines.memory.commands.errors import not_supported
-from pytest_replicalag.engines.memory.commands.types import type_name
 from pytest_replicalag.engines.memory.engine import MemoryEngine
+from pytest_replicalag.engines.types import type_name
 from pytest_replicalag.fronts.governor import Governor
 from pytest_replicalag.fronts.wire.callers import Callers
 from pytest_replicalag.fronts.wire.clients import PATIENCE_S, Clients

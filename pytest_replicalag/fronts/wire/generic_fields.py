@@ -13,8 +13,8 @@ from bson import Binary
 from bson.binary import UUID_SUBTYPE
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.fields import GENERIC
-from pytest_replicalag.engines.memory.commands.types import (
+from pytest_replicalag.engines.generic_fields import GENERIC
+from pytest_replicalag.engines.types import (
     NUMBER,
     check_typed,
     type_name,

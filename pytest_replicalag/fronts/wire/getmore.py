@@ -8,7 +8,7 @@ from typing import Any
 from bson import Int64
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name, whole, wrong_type
+from pytest_replicalag.engines.types import NUMBER, type_name, whole, wrong_type
 from pytest_replicalag.fronts.wire.change_streams import ChangeStreams, StreamSource
 from pytest_replicalag.fronts.wire.cursors import Cursors, ServerCursor
 from pytest_replicalag.fronts.wire.reads import batch_reply

@@ -11,7 +11,7 @@ from typing import Any, Final
 from bson import Int64
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name, wrong_type
+from pytest_replicalag.engines.types import NUMBER, type_name, wrong_type
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_awaiting", "check_metadata", "metadata_sent_again"]

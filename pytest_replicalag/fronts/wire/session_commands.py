@@ -11,7 +11,7 @@ from typing import Any, Final
 from bson import Binary
 from bson.binary import UUID_SUBTYPE
 
-from pytest_replicalag.engines.memory.commands.types import wrong_type
+from pytest_replicalag.engines.types import wrong_type
 from pytest_replicalag.fronts.wire.cursors import Cursors
 from pytest_replicalag.fronts.wire.request import Reply, Request
 from pytest_replicalag.fronts.wire.sessions import TIMEOUT_MINUTES, ServerSession, Sessions

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pytest_replicalag.engines.memory.commands.types import wrong_type
+from pytest_replicalag.engines.types import wrong_type
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_stable_api"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from bson import ObjectId
 from pymongo.errors import NotPrimaryError
 
-from pytest_replicalag.engines.memory.commands.errors import shown
+from pytest_replicalag.engines.shown import shown
 from pytest_replicalag.fronts.wire.kinds import ENDINGS
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.fronts.wire.retryable_writes import RETRYABLE_WRITES, STATEMENTS

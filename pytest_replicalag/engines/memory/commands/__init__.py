@@ -5,8 +5,8 @@ the primary's data, an earlier position's or a transaction's.
 
 - `reads.py`, `writes.py`, `find_and_modify.py`, `catalog.py`, `indexes.py`: the commands;
 - `fields.py`, `checks.py`: which fields each command may have, and what becomes of each;
-- `names.py`, `identities.py`, `types.py`: names and `_id`s that can be, and BSON's types as a
-  server calls them; `variables.py`, `values.py`: what is put in place of variables and values;
+- `names.py`, `identities.py`: names and `_id`s that can be; `variables.py`, `values.py`: what is
+  put in place of variables and values;
 - `conditions.py`, `equality.py`, `hints.py`, `projections.py`, `stages.py`: filters and pipelines;
 - `operators.py`, `lacking.py`: what a server refuses in them, and what the engine lacks;
 - `update_checks.py`, `update_arguments.py`, `update_targets.py`, `updates.py`, `upserts.py`,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pytest_replicalag.engines.generic_fields import GENERIC
 from pytest_replicalag.engines.memory.commands.errors import not_supported
-from pytest_replicalag.engines.memory.commands.fields import COMMANDS, GENERIC, CommandFields
+from pytest_replicalag.engines.memory.commands.fields import COMMANDS, CommandFields
 from pytest_replicalag.engines.memory.commands.names import check_names
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name, whole, wrong_type
+from pytest_replicalag.engines.types import NUMBER, type_name, whole, wrong_type
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_fields"]

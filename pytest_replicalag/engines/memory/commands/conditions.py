@@ -8,9 +8,9 @@ from typing import Any, Final
 from bson import Decimal128, Regex
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.errors import shown
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.values import TYPES
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import NUMBER, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_operand"]

@@ -6,21 +6,19 @@ of the server becomes that; what else it cannot do becomes `CommandNotSupported`
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import Any, Final
 
-from bson import Binary, Decimal128, ObjectId, Regex, Timestamp
 from bson.errors import BSONError
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from pytest_replicalag.engines.memory.commands.values import invalid_expression
+from pytest_replicalag.engines.shown import shown
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
-__all__ = ["duplicate_key", "not_supported", "server_errors", "shown"]
+__all__ = ["duplicate_key", "not_supported", "server_errors"]
 
 _SEE: Final = "see “Commands and features” in the documentation of pytest-replicalag"
 
@@ -157,49 +155,3 @@ def _index_name(collection: Any, pattern: Mapping[str, Any]) -> str:
         if (list(pattern) != ["_id"])
         else "_id_"
     )
-
-
-def shown(value: Any) -> str:
-    """A value as a server's message shows it, such as `{ a: 1, b: "x" }`."""
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{name}: {shown(item)}" for name, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[ {', '.join(map(shown, value))} ]" if value else "[]"
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        return f"new Date({round(aware.timestamp() * 1000)})"
-    for kind, text in _TEXTS:
-        if isinstance(value, kind):
-            return str(text(value))
-    return str(value)
-
-
-def _double(value: float) -> str:
-    if math.isnan(value) or math.isinf(value):
-        return f"{value}.0"
-    text = f"{value:.16g}"
-    return text if any(letter in text for letter in ".e") else f"{text}.0"
-
-
-_UUID_SUBTYPE: Final = 4
-
-_TEXTS: Final[tuple[tuple[Any, Any], ...]] = (
-    (type(None), lambda _: "null"),
-    (bool, lambda value: "true" if value else "false"),
-    (float, _double),
-    (str, lambda value: f'"{value}"'),
-    (ObjectId, lambda value: f"ObjectId('{value}')"),
-    (Decimal128, str),
-    (
-        Binary,
-        lambda value: (
-            f'UUID("{value.as_uuid()}")'
-            if value.subtype == _UUID_SUBTYPE
-            else f"BinData({value.subtype}, {value.hex().upper()})"
-        ),
-    ),
-    (bytes, lambda value: f"BinData(0, {value.hex().upper()})"),
-    (Timestamp, lambda value: f"Timestamp({value.time}, {value.inc})"),
-    (Regex, lambda value: f"/{value.pattern}/"),
-)

@@ -11,30 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pytest_replicalag.engines.memory.change_log import IMAGES
-from pytest_replicalag.engines.memory.commands.types import NUMBER, SAFE_BOOL
+from pytest_replicalag.engines.types import NUMBER, SAFE_BOOL
 
-__all__ = ["COMMANDS", "GENERIC", "CommandFields"]
-
-GENERIC: Final = frozenset(
-    {
-        "$clusterTime",
-        "$db",
-        "$readPreference",
-        "apiDeprecationErrors",
-        "apiStrict",
-        "apiVersion",
-        "autocommit",
-        "comment",
-        "lsid",
-        "maxTimeMS",
-        "maxTimeMSOpOnly",
-        "readConcern",
-        "startTransaction",
-        "txnNumber",
-        "writeConcern",
-    }
-)
-"""Fields that any command may have; the front deals with them."""
+__all__ = ["COMMANDS", "CommandFields"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

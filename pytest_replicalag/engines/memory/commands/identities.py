@@ -7,8 +7,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from pytest_replicalag.engines.memory.commands.errors import shown
-from pytest_replicalag.engines.memory.commands.types import type_name
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_id", "identity_of", "with_own_id"]

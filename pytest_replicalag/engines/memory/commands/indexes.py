@@ -9,11 +9,12 @@ from typing import Any, Final
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from pytest_replicalag.engines.memory.commands.duplicates import collision_in
-from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors, shown
+from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
 from pytest_replicalag.engines.memory.commands.index_specifications import check_index
 from pytest_replicalag.engines.memory.commands.updates import ensure_created
 from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.commands.writes import collection_of
+from pytest_replicalag.engines.shown import shown
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["create_indexes", "drop_indexes", "list_indexes"]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.types import type_name
+from pytest_replicalag.engines.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["check_database", "check_names"]

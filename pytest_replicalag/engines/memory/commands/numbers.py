@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from bson import Decimal128, decimal128
 
-from pytest_replicalag.engines.memory.commands.errors import shown
 from pytest_replicalag.engines.memory.commands.identities import identity_of
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.values import Long
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import NUMBER, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["ABSENT", "changed"]

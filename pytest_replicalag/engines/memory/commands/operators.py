@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 from pytest_replicalag.engines.memory.commands.conditions import check_operand
 from pytest_replicalag.engines.memory.commands.errors import not_supported
 from pytest_replicalag.engines.memory.commands.stages import check_stage
-from pytest_replicalag.engines.memory.commands.types import type_name
+from pytest_replicalag.engines.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = [

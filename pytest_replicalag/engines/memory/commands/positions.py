@@ -9,7 +9,8 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.equality import filter_for_library
-from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
+from pytest_replicalag.engines.memory.commands.errors import not_supported
+from pytest_replicalag.engines.shown import shown
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Positions"]

@@ -8,9 +8,10 @@ from typing import Any, Final
 from bson import Decimal128
 from pymongo.errors import OperationFailure
 
-from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
+from pytest_replicalag.engines.memory.commands.errors import not_supported
 from pytest_replicalag.engines.memory.commands.operators import EXPRESSIONS, check_filter
-from pytest_replicalag.engines.memory.commands.types import type_name
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["is_plain", "projected", "projection_of"]

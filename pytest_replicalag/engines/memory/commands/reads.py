@@ -14,14 +14,13 @@ from pytest_replicalag.engines.memory.commands.equality import (
     filter_for_library,
     stages_for_library,
 )
-from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors, shown
+from pytest_replicalag.engines.memory.commands.errors import not_supported, server_errors
 from pytest_replicalag.engines.memory.commands.hints import check_hint, order_of_hint
 from pytest_replicalag.engines.memory.commands.operators import (
     check_filter,
     check_pipeline,
 )
 from pytest_replicalag.engines.memory.commands.projections import is_plain, projected, projection_of
-from pytest_replicalag.engines.memory.commands.types import NUMBER, type_name
 from pytest_replicalag.engines.memory.commands.variables import (
     Variables,
     in_filter,
@@ -36,6 +35,8 @@ from pytest_replicalag.engines.memory.comparison import (
     OtherRead,
 )
 from pytest_replicalag.engines.memory.library import Library, library_of
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import NUMBER, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["find_of", "read", "read_to_write", "sort_of"]

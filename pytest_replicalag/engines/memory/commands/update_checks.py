@@ -9,10 +9,11 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.equality import filter_for_library
-from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
+from pytest_replicalag.engines.memory.commands.errors import not_supported
 from pytest_replicalag.engines.memory.commands.operators import check_filter, check_pipeline
-from pytest_replicalag.engines.memory.commands.types import type_name, wrong_type
 from pytest_replicalag.engines.memory.commands.update_arguments import ARGUMENTS
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import type_name, wrong_type
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["array_filters_of", "check_kind", "check_update"]

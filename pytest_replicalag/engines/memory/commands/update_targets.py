@@ -15,12 +15,13 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from pytest_replicalag.engines.memory.commands.equality import is_alike
-from pytest_replicalag.engines.memory.commands.errors import not_supported, shown
+from pytest_replicalag.engines.memory.commands.errors import not_supported
 from pytest_replicalag.engines.memory.commands.identities import identity_of
 from pytest_replicalag.engines.memory.commands.numbers import ABSENT, changed
 from pytest_replicalag.engines.memory.commands.positions import Positions
-from pytest_replicalag.engines.memory.commands.types import type_name
 from pytest_replicalag.engines.memory.documents import is_same
+from pytest_replicalag.engines.shown import shown
+from pytest_replicalag.engines.types import type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Target", "target_of"]

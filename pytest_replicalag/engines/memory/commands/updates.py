@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from pytest_replicalag.engines.memory.commands.duplicates import collision
 from pytest_replicalag.engines.memory.commands.equality import stages_for_library
-from pytest_replicalag.engines.memory.commands.errors import server_errors, shown
+from pytest_replicalag.engines.memory.commands.errors import server_errors
 from pytest_replicalag.engines.memory.commands.identities import check_id
 from pytest_replicalag.engines.memory.commands.positions import Positions
 from pytest_replicalag.engines.memory.commands.update_checks import array_filters_of
@@ -24,6 +24,7 @@ from pytest_replicalag.engines.memory.commands.update_targets import target_of
 from pytest_replicalag.engines.memory.commands.upserts import seed
 from pytest_replicalag.engines.memory.commands.values import for_filter
 from pytest_replicalag.engines.memory.documents import is_same
+from pytest_replicalag.engines.shown import shown
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["apply_update", "ensure_created", "insert", "telling_what_failed", "validates"]

@@ -18,7 +18,6 @@ from pytest_replicalag.engines.memory.commands.reads import (
     read_to_write,
     stages_of,
 )
-from pytest_replicalag.engines.memory.commands.types import NUMBER, is_deeper, type_name
 from pytest_replicalag.engines.memory.commands.update_checks import check_kind, check_update
 from pytest_replicalag.engines.memory.commands.updates import (
     apply_update,
@@ -33,6 +32,7 @@ from pytest_replicalag.engines.memory.commands.variables import (
     variables_of,
 )
 from pytest_replicalag.engines.memory.library import library_of
+from pytest_replicalag.engines.types import NUMBER, is_deeper, type_name
 from pytest_replicalag.replicaset.server_errors import operation_failure
 
 __all__ = ["Statement", "write", "write_out"]
