@@ -121,7 +121,7 @@ def test_reports_say_what_is_known(known):
         ("[" * 200_000, "'{path}' is not a report of pytest-replicalag: it nests too deeply"),
         (
             '{"schema_version": 1, "findings": [{}]}',
-            "'{path}' is not a baseline of pytest-replicalag: findings[0] has no 'id'",
+            "'{path}' is not a baseline of pytest-replicalag: findings[0] must contain ['id',",
         ),
         (
             '{"schema_version": 99, "findings": []}',
