@@ -222,7 +222,7 @@ class TestRunOfSomeTests:
         assert self.whats(known) == [self.MORE]
         assert "wrote known.json" in result.outlines
 
-    @pytest.mark.parametrize("every", [[], ["."], ["unit", "../{name}"]])
+    @pytest.mark.parametrize("every", [[], ["."], ["../{name}"]])
     def test_a_run_of_all_tests_forgets(self, two, every):
         two.file("test_more", "def test_more(): ...\n")
         result = two.run(*self.UPDATE, *(each.format(name=two.path.name) for each in every))

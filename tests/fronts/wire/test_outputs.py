@@ -14,6 +14,8 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 from pymongo.read_preferences import Secondary
 
+pytest.importorskip("mongomock_ng", reason="mongomock has no $merge")
+
 OLD = [{"_id": 7, "n": 1}]
 NEW = [{"_id": 7, "n": 2}]
 STAGES = [{"$merge": "copy"}, {"$out": "copy"}]
