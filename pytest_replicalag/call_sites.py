@@ -85,11 +85,12 @@ class Client:
         return ", ".join(words)
 
 
-def caller(own_frames: int = 0) -> Caller:
+def caller(own_frames: int = 0, *, on_stack_only: bool = False) -> Caller:
     """The place in the user's code that the current operation comes from.
 
     Args:
         own_frames: How many of the callers are known to be of this package; they are not looked at.
+        on_stack_only: Whether a test that is not on the stack does not count.
     """
     frame: FrameType | None = sys._getframe(1 + own_frames)
     fallback: FrameType | None = None
@@ -103,7 +104,7 @@ def caller(own_frames: int = 0) -> Caller:
         if kind == _PACKAGE and fallback is None:
             fallback = frame
         outermost, frame = frame, frame.f_back
-    if fallback is None and _test:
+    if fallback is None and _test and not on_stack_only:
         return _test[-1]
     found = fallback or outermost
     assert found is not None

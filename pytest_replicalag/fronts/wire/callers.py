@@ -104,10 +104,10 @@ class Callers(monitoring.CommandListener):
             is_direct = _is_direct(client)
             if is_direct is not None:
                 self._direct[connection] = is_direct
-        found = caller()
+        found = caller(on_stack_only=True)
         if not is_project(found[0].co_filename):
             self.follow_motor()  # if it was imported only now, what comes next has its lines
-            found = CALLER.get() or found
+            found = CALLER.get() or caller()
         call = Call(
             caller=found,
             is_direct=is_direct,
@@ -142,7 +142,7 @@ def _noting_caller(run_on_executor: Callable[..., Any]) -> Callable[..., Any]:
     """Motor's function that hands work to a thread; it takes the context variables along."""
 
     def noting(*args: Any, **kwargs: Any) -> Any:
-        found = caller()
+        found = caller(on_stack_only=True)
         if not is_project(found[0].co_filename):
             return run_on_executor(*args, **kwargs)
         token = CALLER.set(found)
