@@ -50,17 +50,13 @@ from pytest_replicalag.replicaset.read_concern import (
     wait_for,
 )
 from pytest_replicalag.replicaset.replica_set import ReplicaSet
-from pytest_replicalag.replicaset.selection import ServerSelector
+from pytest_replicalag.replicaset.selection import ServerSelector, may_read_from_secondary
 from pytest_replicalag.replicaset.write_concern import Acknowledgement, acknowledgement
 from pytest_replicalag.settings import Settings, resolve
 from pytest_replicalag.timelines import timeline
 from pytest_replicalag.words import ClockKind, OnStale
 
 __all__ = ["Simulation", "governor"]
-
-
-_MAY_READ_FROM_SECONDARIES: Final = 2
-"""Modes from this one on can choose a secondary while there is a primary."""
 
 
 _NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
@@ -204,7 +200,7 @@ class Simulation:
         else:
             eligible = self._selector.eligible(read_preference)
             member = self._explored.choose_member(eligible, _relevance(subject))
-        self.count_read(may_be_stale=read_preference.mode >= _MAY_READ_FROM_SECONDARIES)
+        self.count_read(may_be_stale=may_read_from_secondary(read_preference))
         return member
 
     def member_named(self) -> None:

@@ -210,6 +210,16 @@ class ReplicaSet:
         """When a secondary applies an entry that it has not applied; None if never, or unknown."""
         return None if member.replication is None else member.replication.due_us(position)
 
+    def last_write_us(self, position: int) -> int:
+        """When the newest write was made that a member has at `position`, in microseconds.
+
+        An idle primary writes a no-op every ten seconds, so a member that misses nothing is as
+        new as the clock.
+        """
+        if position >= self.oplog.last:
+            return self.clock.now_us
+        return self.oplog.time_us(position + 1)
+
     def behind(self, member: Member) -> Duration:
         """How long ago the primary's state was what the member shows now.
 

@@ -21,7 +21,11 @@ from pytest_replicalag.replicaset.choose import Choose
 from pytest_replicalag.replicaset.member import Member
 from pytest_replicalag.replicaset.replica_set import SET_NAME, ReplicaSet
 
-__all__ = ["ServerSelector"]
+__all__ = ["ServerSelector", "may_read_from_secondary"]
+
+_SECONDARY: Final = 2
+"""The mode `secondary`. Those before it, `primary` and `primaryPreferred`, ask the primary if there is
+one; those after it may ask a secondary, too."""
 
 _EPOCH: Final = datetime(2000, 1, 1)
 """When simulated time began, as `lastWriteDate` tells it; only differences matter."""
@@ -160,13 +164,12 @@ class ServerSelector:
         return server
 
     def _last_write_date(self, member: Member) -> datetime:
-        """The date of the newest write that the member has.
-
-        An idle primary writes a no-op every ten seconds, so a member that misses nothing is as
-        new as the clock.
-        """
+        """The date of the newest write that the member has."""
         replica_set = self._replica_set
-        missing = replica_set.applied(member) + 1
-        if missing > replica_set.oplog.last:
-            return _EPOCH + timedelta(microseconds=replica_set.clock.now_us)
-        return _EPOCH + timedelta(microseconds=replica_set.oplog.time_us(missing))
+        last_us = replica_set.last_write_us(replica_set.applied(member))
+        return _EPOCH + timedelta(microseconds=last_us)
+
+
+def may_read_from_secondary(read_preference: Any) -> bool:
+    """Whether a read may go to a secondary although there is a primary."""
+    return bool(read_preference.mode >= _SECONDARY)

@@ -137,13 +137,7 @@ class EndpointSet:
         return _EPOCH + timedelta(seconds=timestamp.time)
 
     def last_write_date(self, running: Running, position: int) -> datetime:
-        """The date of the newest write that a member has at `position`.
-
-        An idle primary writes a no-op every ten seconds, so a member that misses nothing is as
-        new as the clock.
-        """
+        """The date of the newest write that a member has at `position`."""
         replica_set = running.replica_set
-        oplog = replica_set.oplog
-        is_newest = position >= oplog.last
-        time_us = replica_set.clock.now_us if is_newest else oplog.time_us(position + 1)
-        return _EPOCH + timedelta(seconds=oplog.epoch_seconds, microseconds=time_us)
+        last_us, began = replica_set.last_write_us(position), replica_set.oplog.epoch_seconds
+        return _EPOCH + timedelta(seconds=began, microseconds=last_us)

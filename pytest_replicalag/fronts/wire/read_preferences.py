@@ -15,12 +15,11 @@ from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.fronts.wire.request import Request
 from pytest_replicalag.replicaset import server_errors
 from pytest_replicalag.replicaset.member import Member
+from pytest_replicalag.replicaset.selection import may_read_from_secondary
 
 __all__ = ["ReadPreferences", "check_secondary_ok"]
 
 _PRIMARY: Final = make_read_preference(0, None)
-_SERVED_BY_DRIVERS: Final = 2
-"""Modes from this one on can choose a secondary while there is a primary."""
 
 
 class ReadPreferences:
@@ -65,7 +64,7 @@ class ReadPreferences:
         self, request: Request, preference: Any, for_stream: bool, subject: Subject | None
     ) -> Member:
         running, own = request.running, request.member
-        may_be_stale = preference.mode >= _SERVED_BY_DRIVERS
+        may_be_stale = may_read_from_secondary(preference)
         if request.is_direct:
             running.member_named()
             running.count_read(may_be_stale=may_be_stale or not own.is_primary)
