@@ -186,7 +186,7 @@ class Reporter:
             return
         from pytest_replicalag.report.run_report import RunReport
         from pytest_replicalag.report.schedules import schedule_lines
-        from pytest_replicalag.report.terminal import summary
+        from pytest_replicalag.report.terminal import summary, wrapped
 
         run = self._run or RunReport()
         run.unmarked = self._calls if self._options.asks_for_lag else 0
@@ -195,7 +195,8 @@ class Reporter:
         is_verbose = self._config.get_verbosity() > 0
         show = partial(show_path, self._config)
         lines = summary(run, self._names(), width, show, each=is_verbose)
-        lines += self._about_baseline(width) + self._written
+        lines += self._about_baseline(width)
+        lines += [line for told in self._written for line in wrapped(told, width)]
         explored = schedule_lines(run.tests, width)
         if lines or explored:
             terminalreporter.write_sep("=", TITLE)

@@ -24,8 +24,8 @@ from pytest_replicalag.replicaset.replica_set import SET_NAME, ReplicaSet
 __all__ = ["ServerSelector", "may_read_from_secondary"]
 
 _SECONDARY: Final = 2
-"""The mode `secondary`. Those before it, `primary` and `primaryPreferred`, ask the primary if there is
-one; those after it may ask a secondary, too."""
+"""The mode `secondary`. Those before it, `primary` and `primaryPreferred`, ask the primary if there
+is one; those after it may ask a secondary, too."""
 
 _EPOCH: Final = datetime(2000, 1, 1)
 """When simulated time began, as `lastWriteDate` tells it; only differences matter."""

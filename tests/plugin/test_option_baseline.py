@@ -207,7 +207,7 @@ class TestRunOfSomeTests:
         before = (two.path / "known.json").read_text()
         result = two.run(*self.UPDATE, *some)
         assert (two.path / "known.json").read_text() == before
-        assert summary(result)[-1] == (
+        assert " ".join(" ".join(summary(result)).split()).endswith(
             "wrote known.json; not all tests ran, so it keeps 1 finding that this run has not "
             "seen: to forget what is mended, update it by a run of all tests, or delete it first"
         )
@@ -240,8 +240,8 @@ class TestRunOfSomeTests:
         (two.path / "known.json").write_text("{")
         result = two.run(*self.UPDATE, "test_it.py")
         assert (two.path / "known.json").read_text() == "{"
-        [line] = [line for line in result.outlines if "was not updated" in line]
-        assert line.startswith("warning: the baseline was not updated: not all tests ran, and '")
+        told = " ".join(" ".join(result.outlines).split())
+        assert "warning: the baseline was not updated: not all tests ran, and '" in told
 
     def test_findings_of_a_report_are_kept_as_a_baseline_has_them(self, two):
         before = (two.path / "known.json").read_text()
