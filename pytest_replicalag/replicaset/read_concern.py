@@ -131,10 +131,7 @@ def check(concern: ReadConcern) -> None:
     if concern.level is not None and concern.level not in LEVELS:
         raise server_errors.unknown_read_concern()
     if concern.after and concern.level in ("available", "linearizable"):
-        raise server_errors.invalid_options(
-            "afterClusterTime field can be set only if level is equal to majority, local, or "
-            "snapshot"
-        )
+        raise server_errors.level_without_time()
 
 
 def _check(member: Member, concern: ReadConcern) -> None:

@@ -20,6 +20,7 @@ from pymongo.errors import (
 
 __all__ = [
     "invalid_options",
+    "level_without_time",
     "linearizable_refused",
     "max_time_expired",
     "nobody_caught_up",
@@ -65,6 +66,13 @@ def time_ahead(field: str, requested: Timestamp, current: Timestamp) -> Operatio
     return invalid_options(
         f"readConcern {field} value must not be greater than the current clusterTime. "
         f"Requested clusterTime: {{ ts: {requested} }}; current clusterTime: {{ ts: {current} }}"
+    )
+
+
+def level_without_time() -> OperationFailure:
+    """Error 72: `afterClusterTime` with a read concern level that waits for no time."""
+    return invalid_options(
+        "afterClusterTime field can be set only if level is equal to majority, local, or snapshot"
     )
 
 

@@ -23,7 +23,7 @@ from pytest_replicalag.fronts.forwarding.staleness import Staleness
 from pytest_replicalag.fronts.governor import ReadPlan
 from pytest_replicalag.fronts.pipelines import joined
 from pytest_replicalag.fronts.subject import Subject
-from pytest_replicalag.fronts.wire.concern_fields import check_read_concern
+from pytest_replicalag.fronts.wire.concern_fields import check_read_concern, check_waits
 from pytest_replicalag.fronts.wire.kinds import counts_metadata
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
 from pytest_replicalag.fronts.wire.request import Request
@@ -213,6 +213,7 @@ class Reads:
             return _LOCAL
         sent = request.command["readConcern"]
         check_read_concern(sent)
+        check_waits(sent)
         after, at = sent.get("afterClusterTime"), sent.get("atClusterTime")
         return ReadConcern(
             level=sent.get("level"),

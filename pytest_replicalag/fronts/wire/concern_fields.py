@@ -25,7 +25,7 @@ from pytest_replicalag.replicaset.read_concern import LEVELS
 from pytest_replicalag.replicaset.server_errors import invalid_options, operation_failure
 from pytest_replicalag.replicaset.write_concern import check as check_size
 
-__all__ = ["check_read_concern", "parsed_write_concern"]
+__all__ = ["check_read_concern", "check_waits", "parsed_write_concern"]
 
 _TIMES: Final = ("afterClusterTime", "atClusterTime")
 
@@ -81,16 +81,21 @@ def _check_times(concern: Mapping[str, Any]) -> None:
             "not allowed. See https://docs.mongodb.com/manual/core/"
             "read-isolation-consistency-recency/#causal-consistency"
         )
-    if "afterClusterTime" in concern and level not in _LEVELS_OF_SESSIONS:
-        raise invalid_options(
-            "afterClusterTime field can be set only if level is equal to majority, local, or "
-            "snapshot"
-        )
     if "atClusterTime" in concern and level != "snapshot":
         raise invalid_options("atClusterTime field can be set only if level is equal to snapshot")
     for field in _TIMES:
         if field in concern and not concern[field].time and not concern[field].inc:
             raise invalid_options(f"{field} cannot be a null timestamp")
+
+
+def check_waits(concern: Mapping[str, Any]) -> None:
+    """Refuse the time of a session with a level that waits for none; asked of a member that reads.
+
+    Raises:
+        OperationFailure: Error 72.
+    """
+    if "afterClusterTime" in concern and concern.get("level") not in _LEVELS_OF_SESSIONS:
+        raise server_errors.level_without_time()
 
 
 def _check_provenance(path: str, value: Any) -> None:

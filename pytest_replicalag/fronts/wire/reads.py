@@ -16,6 +16,7 @@ from pytest_replicalag.fronts.in_words import in_words
 from pytest_replicalag.fronts.reading import Asked, Target, answer
 from pytest_replicalag.fronts.subject import Subject
 from pytest_replicalag.fronts.transactional import check_read
+from pytest_replicalag.fronts.wire.concern_fields import check_waits
 from pytest_replicalag.fronts.wire.cursors import FIRST_BATCH, Cursors, Documents, Source
 from pytest_replicalag.fronts.wire.kinds import counts_metadata
 from pytest_replicalag.fronts.wire.read_preferences import ReadPreferences
@@ -142,6 +143,7 @@ class Reads:
         sent = request.command.get("readConcern")
         if not sent:
             return _LOCAL
+        check_waits(sent)
         oplog = request.running.replica_set.oplog
         positions: dict[str, int | None] = {}
         for name in ("afterClusterTime", "atClusterTime"):
