@@ -14,7 +14,7 @@ from pytest_replicalag.endpoints.memory import command_table
 from pytest_replicalag.engines.memory.commands import COMMANDS, LACKING
 from pytest_replicalag.errors import SettingError
 from pytest_replicalag.options import OPTIONS, Given
-from pytest_replicalag.settings import read_marker, resolve
+from pytest_replicalag.settings import read_words, resolve
 
 __all__ = ["with_tables"]
 
@@ -102,7 +102,9 @@ def bad_settings() -> Iterable[Row]:
 
 
 def _marked(args, words):
-    return resolve([read_marker(args, words, "test_orders.py::test_order")])
+    return resolve(
+        [read_words(args, words, "@pytest.mark.replica_lag on test_orders.py::test_order")]
+    )
 
 
 def _message(function: Callable[..., object], *arguments: object) -> str:
