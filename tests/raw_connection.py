@@ -20,6 +20,18 @@ def lsid() -> dict[str, Any]:
     return {"id": Binary(uuid.uuid4().bytes, 4)}
 
 
+def endpoint_of(uri: str, member: int) -> int:
+    """The endpoint of a member, of which the primary is 0, in a set that other tests share.
+
+    The primary stays where drivers that are connected believe it; an election of another test may
+    have told them of one.
+    """
+    with RawConnection(uri) as connection:
+        primary = connection.run({"hello": 1, "$db": "admin"})["primary"]
+    first = uri.split("//")[1].split("/", maxsplit=1)[0].split(",").index(primary)
+    return {0: first, first: 0}.get(member, member)
+
+
 class RawConnection:
     """A connection to one endpoint.
 

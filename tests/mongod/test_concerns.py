@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from raw_connection import RawConnection
+from raw_connection import RawConnection, endpoint_of
 from wrong_concerns import READ_CONCERNS, TAGGED, WRITE_CONCERNS
 
 
 @pytest.fixture
 def raw(uri):
-    with RawConnection(uri) as connection:
+    with RawConnection(uri, endpoint_of(uri, 0)) as connection:
         yield connection
 
 

@@ -6,7 +6,7 @@ import pymongo
 import pytest
 from bson import Int64
 from pymongo.errors import OperationFailure
-from raw_connection import RawConnection
+from raw_connection import RawConnection, endpoint_of
 
 
 def test_a_stream_that_is_polled_outlasts_a_pause_of_its_member(client, lagging):
@@ -33,7 +33,7 @@ def test_waiting_for_what_never_comes_ends_with_an_error_that_says_so(client, la
 
 
 def test_a_getmore_that_is_to_wait_for_nothing_does_not(client, uri, lagging):
-    with lagging("0"), RawConnection(uri) as raw:
+    with lagging("0"), RawConnection(uri, endpoint_of(uri, 0)) as raw:
         stream = {"aggregate": "orders", "pipeline": [{"$changeStream": {}}], "cursor": {}}
         get_more = {"getMore": Int64(raw.run(stream)["cursor"]["id"]), "collection": "orders"}
         assert raw.run({**get_more, "maxTimeMS": 0})["cursor"]["nextBatch"] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from bson import Int64
-from raw_connection import RawConnection, lsid
+from raw_connection import RawConnection, endpoint_of, lsid
 
 PERMITTED = [
     {"find": "c"},
@@ -40,7 +40,7 @@ def begun(command):
 @pytest.fixture(params=[0, 1], ids=["primary", "secondary"])
 def either(request, uri):
     """A connection to a member of each kind."""
-    with RawConnection(uri, request.param) as connection:
+    with RawConnection(uri, endpoint_of(uri, request.param)) as connection:
         yield connection
 
 
@@ -49,7 +49,7 @@ def test_a_secondary_refuses_a_transaction_and_the_node_does_not_have_it(
     client, direct, uri, lagging, command
 ):
     client.shop.c.insert_one({"_id": 1})
-    with lagging("0,inf"), RawConnection(uri, 1) as secondary:
+    with lagging("0,inf"), RawConnection(uri, endpoint_of(uri, 1)) as secondary:
         reply = secondary.run(begun(command))
         assert (reply["code"], reply["codeName"]) == (10107, "NotWritablePrimary")
         assert reply["errorLabels"] == ["TransientTransactionError"]
@@ -67,7 +67,7 @@ def test_what_no_transaction_has_is_refused_by_every_member(client, either, lagg
 
 def test_a_transaction_goes_on_after_a_hello_that_was_refused(client, uri, lagging):
     client.shop.c.insert_one({"_id": 1})
-    with lagging("0,inf"), RawConnection(uri) as primary:
+    with lagging("0,inf"), RawConnection(uri, endpoint_of(uri, 0)) as primary:
         first = begun({"find": "c"})
         assert primary.run(first)["ok"] == 1
         session = {field: first[field] for field in ("lsid", "txnNumber", "autocommit")}
@@ -78,7 +78,7 @@ def test_a_transaction_goes_on_after_a_hello_that_was_refused(client, uri, laggi
 
 @pytest.mark.parametrize("name", ["commitTransaction", "abortTransaction"])
 def test_no_transaction_ends_on_a_secondary(client, uri, lagging, name):
-    with lagging("0,inf"), RawConnection(uri, 1) as secondary:
+    with lagging("0,inf"), RawConnection(uri, endpoint_of(uri, 1)) as secondary:
         session = {"lsid": lsid(), "txnNumber": Int64(1), "autocommit": False}
         reply = secondary.run({name: 1, **session}, "admin")
         assert reply["code"] == 10107
