@@ -232,13 +232,16 @@ class FindRead(Comparable):
 
     def _keys(self, then: Evaluation, now: Evaluation) -> set[Any] | None:
         before, after = (self._counted(each.collection.raw) for each in (then, now))
-        self._before, self._after = (
-            {id(document): number >= self._find.skip for number, document in enumerate(counted)}
-            for counted in (before, after)
-        )
+        self._before, self._after = self._shown(before), self._shown(after)
         only_one = [document for document in before if id(document) not in self._after]
         only_one += [document for document in after if id(document) not in self._before]
         return set(map(then.collection.key_of, only_one)) or None
+
+    def _shown(self, counted: Sequence[Any]) -> dict[int, bool]:
+        """Whether each document is shown, or left out by skip; told by its identity."""
+        shown = dict.fromkeys(map(id, counted), True)
+        shown.update(dict.fromkeys(map(id, counted[: self._find.skip]), False))
+        return shown
 
     def _relevant(
         self, then: Evaluation, now: Evaluation, database: str, name: str

@@ -15,6 +15,9 @@ __all__ = ["copy_document", "is_same"]
 _CODEC: Final = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
 """Any representation of UUIDs would do; without one they cannot be compared at all."""
 
+_OF_NAN: Final = frozenset({float, dict, list})
+"""Types whose values may be, or hold, what is not equal to itself."""
+
 _IMMUTABLE: Final = (str, int, float, bool, type(None), bytes, bson.ObjectId)
 
 
@@ -35,10 +38,17 @@ def is_same(before: Any, after: Any) -> bool:
     """
     if before is after:
         return True
+    if before != after and not _may_hold_nan(before):
+        return False
     try:
         return _bson(before) == _bson(after)
     except (BSONError, TypeError, ValueError, OverflowError):
         return _is_alike(before, after)  # of values that MongoDB could not store either
+
+
+def _may_hold_nan(document: Any) -> bool:
+    """Whether a document may differ from its like for Python; told quickly of a flat one."""
+    return type(document) is not dict or not _OF_NAN.isdisjoint(map(type, document.values()))
 
 
 def _bson(document: Any) -> bytes:
