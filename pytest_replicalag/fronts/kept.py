@@ -32,7 +32,7 @@ def _kept(value: Any) -> Any:
         return copy
     if isinstance(value, (list, tuple)):
         return [*map(_kept, value[:_SHOWN]), *value[_SHOWN:]]
-    if type(value) not in _FLAT and hasattr(value, "_add_to_bulk"):
+    if hasattr(type(value), "_add_to_bulk"):  # asked of the class, for a mock has any attribute
         given = (getattr(value, name, None) for name in ("_filter", "_doc"))
         arguments = tuple(_kept(item) for item in given if item is not None)
         return BulkRequest(type(value).__name__, arguments)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import uuid
 from typing import Any
+from unittest.mock import MagicMock
 
 import mongomock
 import pytest
 from pymongo import InsertOne, ReadPreference, ReturnDocument, UpdateOne
 from pymongo.read_concern import ReadConcern
 from simulating import lagging
+
+from pytest_replicalag.fronts.kept import kept
 
 
 def shop() -> mongomock.MongoClient:
@@ -358,3 +361,8 @@ def test_a_snapshot_that_misses_what_was_written_before_it_is_stale():
         fixes = only(running).fixes
         assert fixes[0] == "read it from the primary (read preference primary)"
         assert not any("session" in fix for fix in fixes)
+
+
+def test_a_mock_among_the_arguments_is_kept_as_it_is():
+    mock = MagicMock()
+    assert kept((mock, [mock], {"a": mock})) == (mock, [mock], {"a": mock})
